@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * abi.h: every struct, number and limit that crosses the kernel boundary.
+ *
+ * Compiles as C for BPF and as C++20 for the daemon: fixed-width integers,
+ * explicit padding, no pointers, no bitfields. Sizes and offsets are asserted
+ * below, so that both sides agree or neither builds. The daemon decodes through
+ * these structs and trusts no length in them.
+ */
+#ifndef PPROFD_BPF_ABI_H_
+#define PPROFD_BPF_ABI_H_
+
+#ifdef __cplusplus
+#include <cstddef>
+#include <cstdint>
+#define PPROFD_ASSERT(condition, text) static_assert(condition, text)
+#else
+#ifndef __bpf__
+#include <stddef.h>
+#include <stdint.h>
+#endif
+#define PPROFD_ASSERT(condition, text) _Static_assert(condition, text)
+#endif
+
+#define PPROFD_ABI_VERSION 1
+
+/* ---- Limits -------------------------------------------------------------- */
+#define PPROFD_MAX_USER_FRAMES 512
+#define PPROFD_MAX_KERNEL_FRAMES 127
+#define PPROFD_MAX_SAMPLE_MAPPINGS 16
+#define PPROFD_RAW_STACK_BYTES 16384
+#define PPROFD_COMM_BYTES 16
+#define PPROFD_PATH_BYTES 256
+#define PPROFD_MAX_MODULES 16384
+#define PPROFD_MAX_CAPTURES 1024
+#define PPROFD_REGISTERS 17
+
+/* ---- Frames -------------------------------------------------------------- */
+/*
+ * A user frame is 8 bytes:
+ *   bits 63..60  kind
+ *   bit  59      1 = return address (the call is in the instruction before it)
+ *   bits 58..36  module number            (kind FILE)
+ *   bits 35..0   byte offset in its file  (kind FILE; 64 GiB at most)
+ *   bits 56..0   virtual address          (kind ADDRESS)
+ * Module number 1 is the vDSO, whose "file" starts at its first byte.
+ */
+#define PPROFD_FRAME_KIND_SHIFT 60
+#define PPROFD_FRAME_RETURN_BIT (1ULL << 59)
+#define PPROFD_FRAME_MODULE_SHIFT 36
+#define PPROFD_FRAME_MODULE_MASK 0x7fffffULL
+#define PPROFD_FRAME_OFFSET_MASK 0xfffffffffULL
+#define PPROFD_FRAME_ADDRESS_MASK 0x1ffffffffffffffULL
+
+#define PPROFD_FRAME_FILE 1ULL    /* code of a file */
+#define PPROFD_FRAME_ADDRESS 2ULL /* code without a file: JIT, anonymous */
+#define PPROFD_FRAME_KERNEL 3ULL  /* kernel code; made by the decoder only */
+#define PPROFD_FRAME_REASON 4ULL  /* a truncate reason; decoder only */
+
+#define PPROFD_MODULE_NONE 0
+#define PPROFD_MODULE_VDSO 1
+#define PPROFD_FIRST_MODULE 2
+
+/* ---- Events (kernel -> daemon, through the ring buffer) ------------------- */
+#define PPROFD_EVENT_SAMPLE 1
+#define PPROFD_EVENT_NEW_MODULE 2
+#define PPROFD_EVENT_EXEC 3
+#define PPROFD_EVENT_EXIT 4
+
+struct pprofd_event_header {
+  uint16_t version; /* PPROFD_ABI_VERSION */
+  uint16_t kind;    /* PPROFD_EVENT_* */
+  uint32_t size;    /* bytes of the whole event, this header included */
+  uint64_t time_ns; /* CLOCK_BOOTTIME */
+};
+
+/* Sample flags. */
+#define PPROFD_SAMPLE_USER_MODE 1u     /* interrupted in user mode */
+#define PPROFD_SAMPLE_KERNEL_THREAD 2u /* has no user half */
+#define PPROFD_SAMPLE_RAW_STACK 4u     /* registers and raw stack follow */
+#define PPROFD_SAMPLE_IDLE 8u          /* the CPU's idle task */
+
+/* How the unwinding of the user half ended. */
+#define PPROFD_UNWIND_NONE 0      /* no user half */
+#define PPROFD_UNWIND_COMPLETE 1  /* root reached by unwind rows alone */
+#define PPROFD_UNWIND_MIXED 2     /* root reached, frame pointers helped */
+#define PPROFD_UNWIND_TRUNCATED 3 /* cut; truncate_reason says why */
+
+/* One executable mapping met while unwinding; the truth about the process at
+ * the time of the sample, read from its VMA tree. */
+struct pprofd_mapping {
+  uint64_t start;       /* virtual address */
+  uint64_t limit;       /* virtual address, exclusive */
+  uint64_t file_offset; /* bytes, of start */
+  uint32_t module;      /* module number, 0 when anonymous */
+  uint32_t reserved;
+};
+
+/*
+ * Followed, each part right behind the other, by
+ *   uint64_t user_frames[user_frame_count]            leaf first
+ *   struct pprofd_mapping mappings[mapping_count]
+ *   uint64_t kernel_frames[kernel_frame_count]        leaf first, raw addresses
+ *   with PPROFD_SAMPLE_RAW_STACK:
+ *   uint64_t registers[PPROFD_REGISTERS]              DWARF order, [16] = rip
+ *   uint8_t raw_stack[raw_stack_bytes]                from registers[7] (rsp) on
+ */
+struct pprofd_sample {
+  struct pprofd_event_header header;
+  uint32_t tgid;
+  uint32_t tid;
+  uint64_t start_time_ns; /* of the process, CLOCK_BOOTTIME */
+  uint64_t cgroup_id;
+  uint32_t cpu;
+  uint32_t capture; /* number of the capture's event, 0 = always on */
+  uint64_t value[2]; /* {samples, nanoseconds}: {1, period of the event} */
+  uint32_t flags;
+  uint16_t user_frame_count;
+  uint16_t kernel_frame_count;
+  uint16_t mapping_count;
+  uint8_t unwind_result;
+  uint8_t truncate_reason;
+  uint32_t truncate_module; /* module number the reason is about, or 0 */
+  uint32_t raw_stack_bytes;
+  uint32_t reserved;
+  char comm[PPROFD_COMM_BYTES]; /* of the thread */
+};
+
+/*
+ * Identity of a mapped file as the kernel sees it (never taken from
+ * /proc/PID/maps, where overlayfs reports another device).
+ */
+struct pprofd_file_key {
+  uint64_t inode;
+  uint64_t ctime_ns;
+  uint32_t device; /* kernel encoding: major << 20 | minor */
+  uint32_t generation;
+};
+
+/* A file is executed that the kernel half has no number for yet. */
+struct pprofd_new_module {
+  struct pprofd_event_header header;
+  struct pprofd_file_key key;
+  uint32_t module; /* the number it was given */
+  uint32_t tgid;   /* a process that maps it */
+  uint64_t start_time_ns;
+  uint64_t map_start;   /* the mapping, as /proc/PID/map_files names it */
+  uint64_t map_limit;
+  uint64_t file_offset;
+  uint32_t path_bytes;
+  uint32_t reserved;
+  /* Path inside its file system, components in root-to-leaf order joined by
+   * '/', cut at the root side when too long; not NUL-terminated. */
+  char path[PPROFD_PATH_BYTES];
+};
+
+/* A process replaced its program. */
+struct pprofd_exec {
+  struct pprofd_event_header header;
+  uint32_t tgid;
+  uint32_t filename_bytes;
+  uint64_t start_time_ns;
+  char comm[PPROFD_COMM_BYTES];
+  char filename[PPROFD_PATH_BYTES]; /* as given to execve */
+};
+
+/* The last thread of a process ended. */
+struct pprofd_exit {
+  struct pprofd_event_header header;
+  uint32_t tgid;
+  uint32_t reserved;
+  uint64_t start_time_ns;
+  uint64_t cpu_time_ns; /* of all its threads, user and system */
+  char comm[PPROFD_COMM_BYTES];
+};
+
+/* ---- Unwind tables (daemon -> kernel) ------------------------------------- */
+/*
+ * All tables live in one "chunk space": fixed-size chunks, each one value of a
+ * memory-mapped array map. A reference is a 32-bit offset in units of 8 bytes;
+ * 0 means "nothing", so the first 8 bytes of chunk 0 stay unused. Nothing
+ * straddles two chunks.
+ *
+ *   module   -> page directory: u32[page_count], one per 64 KiB of file offset
+ *               from first_page on: reference of the page's piece, 0 = no rows.
+ *               A directory is one allocation (at most 64 KiB: 16,384 pages,
+ *               1 GiB of file range).
+ *   piece    -> u32 granule[256], one per 256 bytes of text, then row blocks.
+ *               granule entry: bit 31 set: the whole granule is one rule, its
+ *               number in bits 15..0. Otherwise a block: bits 21..0 its offset
+ *               from the piece in units of 8 bytes, bits 27..22 its words - 1.
+ *   block    -> u64 pcs[words]: the low bytes of the rows' first addresses,
+ *               ascending, first is 0, padded with 0xff; then
+ *               u16 rules[words * 8], padded with the last rule.
+ * A row holds from its address to the next row's. Search: the number of pc
+ * bytes <= the wanted low byte, minus 1, is the index of the rule.
+ */
+#define PPROFD_CHUNK_SHIFT 21
+#define PPROFD_CHUNK_BYTES (1u << PPROFD_CHUNK_SHIFT)
+#define PPROFD_MAX_CHUNKS 256
+#define PPROFD_REFERENCE_UNIT 8
+#define PPROFD_PAGE_SHIFT 16
+#define PPROFD_GRANULE_SHIFT 8
+#define PPROFD_GRANULES_PER_PAGE 256
+#define PPROFD_GRANULE_ONE_RULE 0x80000000u
+#define PPROFD_GRANULE_BLOCK_MASK 0x3fffffu
+#define PPROFD_GRANULE_WORDS_SHIFT 22
+#define PPROFD_MAX_BLOCK_WORDS 32
+#define PPROFD_MAX_DIRECTORY_PAGES 16384
+#define PPROFD_MAX_RULES 65536
+
+/* How to find the canonical frame address (CFA). */
+#define PPROFD_CFA_NONE 0      /* no unwind information: frame-pointer step */
+#define PPROFD_CFA_RSP 1       /* rsp + off */
+#define PPROFD_CFA_RBP 2       /* rbp + off */
+#define PPROFD_CFA_RBP_DEREF 3 /* *(rbp + off) */
+#define PPROFD_CFA_REG 4       /* cfa_reg + off; only where registers are known */
+#define PPROFD_CFA_PLT 5       /* rsp + 8 + ((rip & 15) >= off8 ? 8 : 0) */
+#define PPROFD_CFA_SIGNAL 6    /* ucontext at rsp (rt_sigreturn frame) */
+#define PPROFD_CFA_END 7       /* outermost frame: the root */
+#define PPROFD_CFA_UNSUPPORTED 8
+#define PPROFD_CFA_RSP_DEREF 9 /* *(rsp + off) */
+
+/* Where the caller's rbp is. */
+#define PPROFD_RBP_SAME 0
+#define PPROFD_RBP_AT_CFA 1 /* at CFA + off */
+#define PPROFD_RBP_AT_RBP 2 /* at rbp + off */
+#define PPROFD_RBP_UNDEFINED 3
+
+/* Where the return address is. */
+#define PPROFD_RA_AT_CFA 0 /* at CFA - 8 */
+#define PPROFD_RA_RDI 1    /* in rdi (vfork); only where registers are known */
+
+struct pprofd_unwind_rule {
+  uint8_t cfa_kind; /* PPROFD_CFA_* */
+  uint8_t cfa_reg;  /* DWARF register number, for PPROFD_CFA_REG */
+  uint8_t rbp_kind; /* PPROFD_RBP_* */
+  uint8_t ra_kind;  /* PPROFD_RA_* */
+  int16_t cfa_off8; /* units of 8 bytes; for PLT the threshold itself */
+  int16_t rbp_off8; /* units of 8 bytes */
+};
+
+/* Value of the modules map. All zero but the number: no table yet. */
+#define PPROFD_MODULE_READY 1u    /* the daemon has finished with it */
+#define PPROFD_MODULE_REFUSED 2u  /* no table will come: budget or bad data */
+
+struct pprofd_module {
+  uint32_t number;
+  uint32_t flags;
+  uint32_t directory;  /* reference, 0 = no rows at all */
+  uint32_t first_page; /* file offset >> PPROFD_PAGE_SHIFT */
+  uint32_t page_count;
+  uint32_t last_used_epoch; /* written by the kernel half, for eviction */
+  /* File range without rows that holds e_entry: its frames are roots. */
+  uint64_t entry_gap_start;
+  uint64_t entry_gap_limit;
+};
+
+/* ---- Asserted layout ------------------------------------------------------ */
+PPROFD_ASSERT(sizeof(struct pprofd_event_header) == 16, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_mapping) == 32, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_sample) == 104, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_file_key) == 24, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_new_module) == 88 + PPROFD_PATH_BYTES,
+              "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_exec) == 48 + PPROFD_PATH_BYTES, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_exit) == 56, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_unwind_rule) == 8, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_module) == 40, "abi");
+PPROFD_ASSERT(PPROFD_CHUNK_BYTES / PPROFD_REFERENCE_UNIT * PPROFD_MAX_CHUNKS <=
+                  0xffffffffu,
+              "a reference reaches every chunk");
+
+#endif /* PPROFD_BPF_ABI_H_ */
