@@ -33,6 +33,7 @@
 #define PPROFD_PATH_BYTES 256
 #define PPROFD_MAX_MODULES 16384
 #define PPROFD_MAX_CAPTURES 1024
+#define PPROFD_MAX_REASONS 128
 #define PPROFD_REGISTERS 17
 
 /* ---- Frames -------------------------------------------------------------- */
@@ -60,6 +61,14 @@
 #define PPROFD_MODULE_NONE 0
 #define PPROFD_MODULE_VDSO 1
 #define PPROFD_FIRST_MODULE 2
+
+/* ---- Reasons (drop_reasons.def) ------------------------------------------- */
+#define PPROFD_REASON_NONE 0
+enum pprofd_reason {
+#define TRUNCATE_REASON(number, name, text) PPROFD_REASON_##name = number,
+#define DROP_REASON(number, name, text) PPROFD_REASON_##name = number,
+#include "drop_reasons.def"
+};
 
 /* ---- Events (kernel -> daemon, through the ring buffer) ------------------- */
 #define PPROFD_EVENT_SAMPLE 1
@@ -112,7 +121,7 @@ struct pprofd_sample {
   uint64_t start_time_ns; /* of the process, CLOCK_BOOTTIME */
   uint64_t cgroup_id;
   uint32_t cpu;
-  uint32_t capture; /* number of the capture's event, 0 = always on */
+  uint32_t capture; /* 1 = by the event of a capture, 0 = always on */
   uint64_t value[2]; /* {samples, nanoseconds}: {1, period of the event} */
   uint32_t flags;
   uint16_t user_frame_count;
@@ -149,8 +158,8 @@ struct pprofd_new_module {
   uint64_t file_offset;
   uint32_t path_bytes;
   uint32_t reserved;
-  /* Path inside its file system, components in root-to-leaf order joined by
-   * '/', cut at the root side when too long; not NUL-terminated. */
+  /* Path inside its file system, in the last path_bytes bytes, each component
+   * behind a '/'; cut at the root side when too long; not NUL-terminated. */
   char path[PPROFD_PATH_BYTES];
 };
 
@@ -188,7 +197,7 @@ struct pprofd_exit {
  *   piece    -> u32 granule[256], one per 256 bytes of text, then row blocks.
  *               granule entry: bit 31 set: the whole granule is one rule, its
  *               number in bits 15..0. Otherwise a block: bits 21..0 its offset
- *               from the piece in units of 8 bytes, bits 27..22 its words - 1.
+ *               from the piece in units of 8 bytes, bits 26..22 its words - 1.
  *   block    -> u64 pcs[words]: the low bytes of the rows' first addresses,
  *               ascending, first is 0, padded with 0xff; then
  *               u16 rules[words * 8], padded with the last rule.
@@ -205,6 +214,7 @@ struct pprofd_exit {
 #define PPROFD_GRANULE_ONE_RULE 0x80000000u
 #define PPROFD_GRANULE_BLOCK_MASK 0x3fffffu
 #define PPROFD_GRANULE_WORDS_SHIFT 22
+#define PPROFD_GRANULE_WORDS_MASK 31u
 #define PPROFD_MAX_BLOCK_WORDS 32
 #define PPROFD_MAX_DIRECTORY_PAGES 16384
 #define PPROFD_MAX_RULES 65536
@@ -256,6 +266,15 @@ struct pprofd_module {
   uint64_t entry_gap_limit;
 };
 
+/* ---- Captures (daemon -> kernel) ------------------------------------------ */
+/* Key of the captures map: this process is to be sampled by the capture event of
+ * this period. The value, a uint32_t, means nothing. */
+struct pprofd_capture_key {
+  uint32_t tgid; /* 0 = the whole host */
+  uint32_t reserved;
+  uint64_t period_ns;
+};
+
 /* ---- Asserted layout ------------------------------------------------------ */
 PPROFD_ASSERT(sizeof(struct pprofd_event_header) == 16, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_mapping) == 32, "abi");
@@ -267,6 +286,7 @@ PPROFD_ASSERT(sizeof(struct pprofd_exec) == 48 + PPROFD_PATH_BYTES, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_exit) == 56, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_unwind_rule) == 8, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_module) == 40, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_capture_key) == 16, "abi");
 PPROFD_ASSERT(PPROFD_CHUNK_BYTES / PPROFD_REFERENCE_UNIT * PPROFD_MAX_CHUNKS <=
                   0xffffffffu,
               "a reference reaches every chunk");

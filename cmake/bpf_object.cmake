@@ -16,7 +16,7 @@ function(bpf_object name)
   add_custom_command(
     OUTPUT ${object}
     COMMAND
-      ${BPF_CLANG} -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -g -O2 -std=gnu11
+      ${BPF_CLANG} -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -g -O2 -std=gnu11 -ffreestanding
       -Wall -Wextra -Wno-unused-parameter -Werror
       -I${PROJECT_SOURCE_DIR} -I${CMAKE_CURRENT_SOURCE_DIR}
       -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -c ${source} -o ${object}

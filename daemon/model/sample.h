@@ -52,7 +52,7 @@ struct Sample {
   ProcessKey process;
   int32_t tid = 0;
   uint32_t cpu = 0;
-  uint32_t capture = 0;    // 0 = always-on sampling
+  bool is_capture = false;  // by the event of a capture, else always on
   int64_t count = 1;       // samples this stands for
   int64_t period_ns = 0;   // CPU time this stands for
   uint64_t cgroup_id = 0;

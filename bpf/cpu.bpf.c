@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cpu.bpf.c: a sample of whatever runs when a CPU clock ticks.
+ */
+#include "sample.h"
+
+/* x86_64 without KASAN; only for kernels before 5.15, where no helper tells. */
+#define KERNEL_STACK_BYTES 16384
+
+static __always_inline uint64_t fill_user_registers(
+    struct unwind_state *state, struct bpf_perf_event_data *ctx,
+    uint64_t task) {
+  struct pt_regs regs = {};
+  const void *saved;
+  if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+    saved = (const void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+  } else {
+    saved = (const void *)(LOAD_WORD(task, task_struct, stack) +
+                           KERNEL_STACK_BYTES - sizeof(struct pt_regs));
+  }
+  bpf_probe_read_kernel(&regs, sizeof(regs), saved);
+  return fill_registers(state, &regs);
+}
+
+static __always_inline uint64_t copy_interrupted_registers(
+    struct unwind_state *state, struct bpf_perf_event_data *ctx) {
+  /* Each field is read through a volatile pointer: the verifier refuses the
+   * merged context accesses that clang would make otherwise. */
+  volatile struct pt_regs *from = (volatile struct pt_regs *)&ctx->regs;
+  uint64_t *to = state->registers;
+  to[0] = from->rax;
+  to[1] = from->rdx;
+  to[2] = from->rcx;
+  to[3] = from->rbx;
+  to[4] = from->rsi;
+  to[5] = from->rdi;
+  to[6] = from->rbp;
+  to[7] = from->rsp;
+  to[8] = from->r8;
+  to[9] = from->r9;
+  to[10] = from->r10;
+  to[11] = from->r11;
+  to[12] = from->r12;
+  to[13] = from->r13;
+  to[14] = from->r14;
+  to[15] = from->r15;
+  to[16] = from->rip;
+  return from->cs;
+}
+
+static __always_inline bool is_inside_exec(uint64_t task) {
+  return BPF_CORE_READ_BITFIELD_PROBED((struct task_struct *)task, in_execve);
+}
+
+static __always_inline void unwind_user(struct unwind_state *state,
+                                        struct bpf_perf_event_data *ctx,
+                                        uint64_t task, bool user_mode,
+                                        uint64_t code_segment) {
+  if (!user_mode) code_segment = fill_user_registers(state, ctx, task);
+  start_unwind(state);
+  if (code_segment == USER_CODE_32_BIT) {
+    state->result = PPROFD_UNWIND_TRUNCATED;
+    state->reason = PPROFD_REASON_COMPAT_TASK;
+    return;
+  }
+  for (int i = 0; i <= PPROFD_MAX_USER_FRAMES; i++) {
+    if (unwind_step() != STEP_MORE) break;
+  }
+  if (!user_mode && state->result == PPROFD_UNWIND_TRUNCATED &&
+      is_inside_exec(task)) {
+    state->reason = PPROFD_REASON_IN_EXEC;
+  }
+}
+
+static __always_inline bool wants_raw_stack(const struct unwind_state *state) {
+  return state->result == PPROFD_UNWIND_TRUNCATED &&
+         (state->reason == PPROFD_REASON_MODULE_PENDING ||
+          state->reason == PPROFD_REASON_UNSUPPORTED_RULE);
+}
+
+static __always_inline void send_sample(struct unwind_state *state,
+                                        uint32_t words) {
+  uint64_t size = sizeof(struct pprofd_sample) + words * 8ULL;
+  if (size > sizeof(struct pprofd_sample) + sizeof(state->record)) return;
+  state->sample.header.size = size;
+  uint64_t waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+  uint64_t flags =
+      waiting >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+  if (bpf_ringbuf_output(&events, &state->sample, size, flags)) {
+    count_reason(PPROFD_REASON_RING_FULL);
+  }
+}
+
+static __always_inline void fill_sample(struct unwind_state *state,
+                                        uint64_t task, uint32_t capture,
+                                        uint64_t period_ns) {
+  struct pprofd_sample *sample = &state->sample;
+  uint64_t leader = LOAD_WORD(task, task_struct, group_leader);
+  uint64_t ids = bpf_get_current_pid_tgid();
+  sample->header.version = PPROFD_ABI_VERSION;
+  sample->header.kind = PPROFD_EVENT_SAMPLE;
+  sample->header.time_ns = bpf_ktime_get_boot_ns();
+  sample->tgid = ids >> 32;
+  sample->tid = (uint32_t)ids;
+  sample->start_time_ns = LOAD_WORD(leader, task_struct, start_boottime);
+  sample->cgroup_id = bpf_get_current_cgroup_id();
+  sample->cpu = bpf_get_smp_processor_id();
+  sample->capture = capture;
+  sample->value[0] = 1;
+  sample->value[1] = period_ns;
+  sample->flags = 0;
+  sample->raw_stack_bytes = 0;
+  sample->reserved = 0;
+  bpf_get_current_comm(sample->comm, sizeof(sample->comm));
+  state->tgid = sample->tgid;
+  state->start_time_ns = sample->start_time_ns;
+  state->mm = LOAD_WORD(task, task_struct, mm);
+  state->frame_count = 0;
+  state->mapping_count = 0;
+}
+
+static __always_inline void take_sample(struct bpf_perf_event_data *ctx,
+                                        uint32_t capture, uint64_t period_ns) {
+  struct unwind_state *state = unwind_state();
+  if (!state) {
+    count_reason(PPROFD_REASON_SCRATCH_MISSING);
+    return;
+  }
+  uint64_t task = bpf_get_current_task();
+  fill_sample(state, task, capture, period_ns);
+  struct pprofd_sample *sample = &state->sample;
+
+  uint64_t code_segment = copy_interrupted_registers(state, ctx);
+  bool user_mode = (code_segment & 3) == 3;
+  if (user_mode) sample->flags |= PPROFD_SAMPLE_USER_MODE;
+  state->result = PPROFD_UNWIND_NONE;
+  state->reason = PPROFD_REASON_NONE;
+  state->reason_module = 0;
+  bool kernel_thread = LOAD_HALF(task, task_struct, flags) & PPROFD_PF_KTHREAD;
+  if (kernel_thread || !state->mm) {
+    sample->flags |= PPROFD_SAMPLE_KERNEL_THREAD;
+  } else {
+    state->vdso = LOAD_WORD(state->mm, mm_struct, context.vdso);
+    unwind_user(state, ctx, task, user_mode, code_segment);
+  }
+
+  uint32_t words = state->frame_count;
+  if (words > PPROFD_MAX_USER_FRAMES) words = PPROFD_MAX_USER_FRAMES;
+  sample->user_frame_count = words;
+  sample->mapping_count = state->mapping_count;
+  sample->unwind_result = state->result;
+  sample->truncate_reason = state->reason;
+  sample->truncate_module = state->reason_module;
+  words = append_mappings(state, words);
+  sample->kernel_frame_count = 0;
+  if (!user_mode && words <= RECORD_FRONT_WORDS) {
+    long bytes = bpf_get_stack(ctx, &state->record[words],
+                               PPROFD_MAX_KERNEL_FRAMES * 8, 0);
+    if (bytes > 0 && bytes <= PPROFD_MAX_KERNEL_FRAMES * 8) {
+      sample->kernel_frame_count = bytes >> 3;
+      words += bytes >> 3;
+    }
+  }
+  if (state->result == PPROFD_UNWIND_TRUNCATED) count_reason(state->reason);
+  if (wants_raw_stack(state)) words = append_raw_stack(state, words);
+  send_sample(state, words);
+}
+
+/* Always-on sampling: one event per CPU. */
+SEC("perf_event")
+int cpu(struct bpf_perf_event_data *ctx) {
+  uint32_t idle_tick = 0;
+  if ((uint32_t)bpf_get_current_pid_tgid() == 0) {
+    count_reason(idle_tick);
+    return 0;
+  }
+  take_sample(ctx, 0, ctx->sample_period);
+  return 0;
+}
+
+/* Waiting queries: one event per CPU and rate, for the processes asked for. */
+SEC("perf_event")
+int cpu_capture(struct bpf_perf_event_data *ctx) {
+  uint64_t ids = bpf_get_current_pid_tgid();
+  if ((uint32_t)ids == 0) return 0;
+  struct pprofd_capture_key key = {
+      .tgid = ids >> 32,
+      .period_ns = ctx->sample_period,
+  };
+  if (!bpf_map_lookup_elem(&captures, &key)) {
+    key.tgid = 0;
+    if (!bpf_map_lookup_elem(&captures, &key)) return 0;
+  }
+  take_sample(ctx, 1, key.period_ns);
+  return 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * kernel_memory.h: reading kernel structures by address.
+ *
+ * From 6.2 on a pointer may be cast to a kernel type and read like memory, at
+ * 1 ns a word instead of the 9 ns of bpf_probe_read_kernel. Anonymous unions
+ * refuse such a cast, so every word is read as the first pivot of a maple node
+ * that is pretended to lie around it.
+ */
+#ifndef PPROFD_BPF_KERNEL_MEMORY_H_
+#define PPROFD_BPF_KERNEL_MEMORY_H_
+
+#include "maps.h"
+
+void *bpf_rdonly_cast(const void *obj, uint32_t btf_id) __ksym __weak;
+
+/* The 8 bytes at a kernel address; 0 when unreadable. */
+static __always_inline uint64_t load_word(uint64_t address) {
+  if (bpf_ksym_exists(bpf_rdonly_cast)) {
+    uint64_t node = address - bpf_core_field_offset(struct maple_range_64, pivot);
+    struct maple_range_64 *range = bpf_rdonly_cast(
+        (const void *)node, bpf_core_type_id_kernel(struct maple_range_64));
+    return range->pivot[0];
+  }
+  uint64_t word = 0;
+  bpf_probe_read_kernel(&word, sizeof(word), (const void *)address);
+  return word;
+}
+
+#define LOAD_WORD(address, type, field) \
+  load_word((address) + bpf_core_field_offset(struct type, field))
+#define LOAD_HALF(address, type, field) \
+  ((uint32_t)LOAD_WORD(address, type, field))
+
+#endif /* PPROFD_BPF_KERNEL_MEMORY_H_ */

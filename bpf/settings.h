@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * settings.h: what the daemon tells the programs, and shared state.
+ *
+ * The read-only half is frozen at load, so that the verifier drops what is off;
+ * the rest is written by the daemon through the mapped .bss.
+ */
+#ifndef PPROFD_BPF_SETTINGS_H_
+#define PPROFD_BPF_SETTINGS_H_
+
+#include "maps.h"
+
+/* Forced wake-up of the reader when this many bytes wait in the ring. */
+const volatile uint64_t wakeup_bytes = 0;
+
+/* The vDSO's table, published like a module's. Writer: table_loader. */
+struct pprofd_module vdso_module = {};
+/* Grows every few seconds; modules remember when they were last used. */
+uint32_t epoch = 0;
+
+#endif /* PPROFD_BPF_SETTINGS_H_ */

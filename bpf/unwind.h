@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * unwind.h: walks the user half of a stack without frame pointers.
+ *
+ * unwind_step() is a global sub-program so that the verifier checks it once and
+ * the loop around it stays cheap to verify; its state lives in per-CPU scratch.
+ */
+#ifndef PPROFD_BPF_UNWIND_H_
+#define PPROFD_BPF_UNWIND_H_
+
+#include "module.h"
+#include "settings.h"
+#include "unwind_state.h"
+#include "unwind_table.h"
+#include "vma_tree.h"
+
+#define STEP_MORE 0
+#define STEP_DONE 1
+
+/* Below the wanted word some more are read, as the next reads go there, too. */
+#define WINDOW_LEAD_BYTES 64
+#define PAGE_MASK 4095ULL
+
+#define UCONTEXT_RBP 120
+#define UCONTEXT_RSP 160
+#define UCONTEXT_RIP 168
+
+/* Moves the window over `address`, clipped to its page: a read across the end
+ * of the stack would fault, which costs ten windows. */
+static __noinline int refill_window(struct unwind_state *state,
+                                    uint64_t address) {
+  uint64_t page = address & ~PAGE_MASK;
+  uint64_t start = address - WINDOW_LEAD_BYTES;
+  if (start < page) start = page;
+  uint64_t bytes = page + PAGE_MASK + 1 - start;
+  if (bytes > STACK_WINDOW_BYTES) bytes = STACK_WINDOW_BYTES;
+  state->window_start = start;
+  state->window_bytes = 0;
+  if (bpf_probe_read_user(state->window, bytes, (const void *)start)) return -1;
+  state->window_bytes = bytes;
+  return 0;
+}
+
+static __always_inline int read_stack(struct unwind_state *state,
+                                      uint64_t address, uint64_t *word) {
+  if (address & 7) {
+    return bpf_probe_read_user(word, sizeof(*word), (const void *)address);
+  }
+  uint64_t offset = address - state->window_start;
+  if (offset >= state->window_bytes) {
+    if (refill_window(state, address)) return -1;
+    offset = address - state->window_start;
+  }
+  *word = state->window[(offset >> 3) & (STACK_WINDOW_WORDS - 1)];
+  return 0;
+}
+
+static __always_inline int truncate_stack(struct unwind_state *state,
+                                          uint32_t reason, uint32_t module) {
+  state->result = PPROFD_UNWIND_TRUNCATED;
+  state->reason = reason;
+  state->reason_module = module;
+  return STEP_DONE;
+}
+
+static __always_inline int reach_root(struct unwind_state *state) {
+  state->result = state->used_frame_pointer ? PPROFD_UNWIND_MIXED
+                                            : PPROFD_UNWIND_COMPLETE;
+  return STEP_DONE;
+}
+
+static __always_inline void fill_mapping(struct unwind_state *state,
+                                         struct known_mapping *known,
+                                         uint64_t vma,
+                                         const struct pprofd_module *module) {
+  known->mapping.start = LOAD_WORD(vma, vm_area_struct, vm_start);
+  known->mapping.limit = LOAD_WORD(vma, vm_area_struct, vm_end);
+  known->mapping.file_offset = LOAD_WORD(vma, vm_area_struct, vm_pgoff) << 12;
+  known->mapping.module = 0;
+  known->mapping.reserved = 0;
+  known->module.number = 0;
+  known->is_vdso = 0;
+  if (module) {
+    known->module = *module;
+    known->mapping.module = module->number;
+  }
+}
+
+/* Puts the mapping around `address` behind the known ones; returns its index,
+ * or -reason. */
+__noinline int add_mapping(uint64_t address) {
+  struct unwind_state *state = unwind_state();
+  if (!state) return -PPROFD_REASON_SCRATCH_MISSING;
+  uint64_t vma = find_vma(state->mm, address);
+  if (!vma) vma = find_vma(state->mm, address);
+  if (!vma) return -PPROFD_REASON_NO_MAPPING;
+  if (!(LOAD_WORD(vma, vm_area_struct, vm_flags) & PPROFD_VM_EXEC)) {
+    return -PPROFD_REASON_NOT_EXECUTABLE;
+  }
+  struct pprofd_module *module = 0;
+  uint64_t file = LOAD_WORD(vma, vm_area_struct, vm_file);
+  if (file) {
+    uint32_t reason = PPROFD_REASON_MODULE_PENDING;
+    module = module_of(SCRATCH_TIMER, vma, file,
+                       state->tgid, state->start_time_ns, BPF_RB_FORCE_WAKEUP,
+                       &reason);
+    if (!module) return -(int)reason;
+    module->last_used_epoch = epoch;
+  }
+  /* The last place is used over and over when there are more mappings. */
+  uint32_t index = state->mapping_count;
+  if (index >= PPROFD_MAX_SAMPLE_MAPPINGS) {
+    index = PPROFD_MAX_SAMPLE_MAPPINGS - 1;
+  } else {
+    state->mapping_count = index + 1;
+  }
+  struct known_mapping *known =
+      &state->mappings[index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1)];
+  fill_mapping(state, known, vma, module);
+  if (!file && known->mapping.start == state->vdso) {
+    known->mapping.file_offset = 0;
+    known->mapping.module = PPROFD_MODULE_VDSO;
+    known->module = vdso_module;
+    known->is_vdso = 1;
+  }
+  return index;
+}
+
+/* Index of the mapping around `address`, or -reason. */
+static __always_inline int find_mapping(struct unwind_state *state,
+                                        uint64_t address) {
+  uint32_t index = state->last_mapping & (PPROFD_MAX_SAMPLE_MAPPINGS - 1);
+  struct known_mapping *known = &state->mappings[index];
+  if (address - known->mapping.start <
+      known->mapping.limit - known->mapping.start) {
+    return index;
+  }
+  for (index = 0; index < PPROFD_MAX_SAMPLE_MAPPINGS; index++) {
+    if (index >= state->mapping_count) break;
+    known = &state->mappings[index];
+    if (address - known->mapping.start <
+        known->mapping.limit - known->mapping.start) {
+      return index;
+    }
+  }
+  return add_mapping(address);
+}
+
+static __always_inline void append_frame(struct unwind_state *state,
+                                         const struct known_mapping *known) {
+  uint64_t frame = state->is_return_address ? PPROFD_FRAME_RETURN_BIT : 0;
+  if (known->mapping.module) {
+    uint64_t offset =
+        state->pc - known->mapping.start + known->mapping.file_offset;
+    frame |= PPROFD_FRAME_FILE << PPROFD_FRAME_KIND_SHIFT |
+             ((uint64_t)known->mapping.module & PPROFD_FRAME_MODULE_MASK)
+                 << PPROFD_FRAME_MODULE_SHIFT |
+             (offset & PPROFD_FRAME_OFFSET_MASK);
+  } else {
+    frame |= PPROFD_FRAME_ADDRESS << PPROFD_FRAME_KIND_SHIFT |
+             (state->pc & PPROFD_FRAME_ADDRESS_MASK);
+  }
+  state->record[state->frame_count & (PPROFD_MAX_USER_FRAMES - 1)] = frame;
+  state->frame_count += 1;
+}
+
+/* Moves to the caller; a return address of zero ends the stack. */
+static __always_inline int enter_caller(struct unwind_state *state, uint64_t pc,
+                                        uint64_t sp, uint64_t bp) {
+  state->pc = pc;
+  state->sp = sp;
+  state->bp = bp;
+  state->is_return_address = 1;
+  state->registers_known = 0;
+  return pc ? STEP_MORE : reach_root(state);
+}
+
+/* Code without unwind rows: believe in rbp, and say so. */
+static __always_inline int step_by_frame_pointer(struct unwind_state *state,
+                                                 uint32_t module) {
+  uint64_t bp = state->bp;
+  uint64_t pc = 0, caller_bp = 0;
+  state->used_frame_pointer = 1;
+  if (bp == 0) return reach_root(state);
+  if ((bp & 7) || bp < state->sp) {
+    return truncate_stack(state, module ? PPROFD_REASON_NO_ROWS
+                                        : PPROFD_REASON_BAD_FRAME_POINTER,
+                          module);
+  }
+  if (read_stack(state, bp, &caller_bp) || read_stack(state, bp + 8, &pc)) {
+    return truncate_stack(state, PPROFD_REASON_BAD_FRAME_POINTER, module);
+  }
+  return enter_caller(state, pc, bp + 16, caller_bp);
+}
+
+/* The frame below is the kernel's signal frame: the interrupted registers. */
+static __always_inline int step_by_signal_frame(struct unwind_state *state,
+                                                uint32_t module) {
+  uint64_t pc = 0, sp = 0, bp = 0;
+  if (read_stack(state, state->sp + UCONTEXT_RBP, &bp) ||
+      read_stack(state, state->sp + UCONTEXT_RSP, &sp) ||
+      read_stack(state, state->sp + UCONTEXT_RIP, &pc)) {
+    return truncate_stack(state, PPROFD_REASON_STACK_READ, module);
+  }
+  int done = enter_caller(state, pc, sp, bp);
+  state->is_return_address = 0;
+  return done;
+}
+
+/* The canonical frame address by a rule; a reason when it cannot be had. */
+static __always_inline uint32_t find_cfa(struct unwind_state *state,
+                                         struct pprofd_unwind_rule rule,
+                                         uint64_t *cfa) {
+  int64_t offset = (int64_t)rule.cfa_off8 * 8;
+  switch (rule.cfa_kind) {
+    case PPROFD_CFA_RSP:
+      *cfa = state->sp + offset;
+      return 0;
+    case PPROFD_CFA_RBP:
+      *cfa = state->bp + offset;
+      return 0;
+    case PPROFD_CFA_RBP_DEREF:
+      return read_stack(state, state->bp + offset, cfa)
+                 ? PPROFD_REASON_STACK_READ
+                 : 0;
+    case PPROFD_CFA_RSP_DEREF:
+      return read_stack(state, state->sp + offset, cfa)
+                 ? PPROFD_REASON_STACK_READ
+                 : 0;
+    case PPROFD_CFA_PLT:
+      *cfa = state->sp + 8 +
+             ((int64_t)(state->pc & 15) >= rule.cfa_off8 ? 8 : 0);
+      return 0;
+    case PPROFD_CFA_REG:
+      if (!state->registers_known || rule.cfa_reg >= PPROFD_REGISTERS) {
+        return PPROFD_REASON_UNSUPPORTED_RULE;
+      }
+      *cfa = state->registers[rule.cfa_reg & 15] + offset;
+      return 0;
+  }
+  return PPROFD_REASON_UNSUPPORTED_RULE;
+}
+
+static __always_inline int step_by_rule(struct unwind_state *state,
+                                        struct pprofd_unwind_rule rule,
+                                        uint32_t module) {
+  uint64_t cfa = 0, pc = 0, bp = state->bp;
+  uint32_t reason = find_cfa(state, rule, &cfa);
+  if (reason) return truncate_stack(state, reason, module);
+  if (cfa < state->sp) {
+    return truncate_stack(state, PPROFD_REASON_STACK_ORDER, module);
+  }
+  if (rule.ra_kind == PPROFD_RA_RDI) {
+    if (!state->registers_known) {
+      return truncate_stack(state, PPROFD_REASON_UNSUPPORTED_RULE, module);
+    }
+    pc = state->registers[5];
+  } else if (read_stack(state, cfa - 8, &pc)) {
+    return truncate_stack(state, PPROFD_REASON_STACK_READ, module);
+  }
+  int64_t bp_offset = (int64_t)rule.rbp_off8 * 8;
+  if (rule.rbp_kind == PPROFD_RBP_AT_CFA) {
+    if (read_stack(state, cfa + bp_offset, &bp)) {
+      return truncate_stack(state, PPROFD_REASON_STACK_READ, module);
+    }
+  } else if (rule.rbp_kind == PPROFD_RBP_AT_RBP) {
+    if (read_stack(state, state->bp + bp_offset, &bp)) {
+      return truncate_stack(state, PPROFD_REASON_STACK_READ, module);
+    }
+  }
+  return enter_caller(state, pc, cfa, bp);
+}
+
+/* Reads one frame further. */
+__noinline int unwind_step(void) {
+  struct unwind_state *state = unwind_state();
+  if (!state) return STEP_DONE;
+  /* A return address may be the first byte behind the caller's code. */
+  uint64_t lookup = state->pc - (state->is_return_address ? 1 : 0);
+  int index = find_mapping(state, lookup);
+  if (index < 0) return truncate_stack(state, -index, 0);
+  if (state->frame_count >= PPROFD_MAX_USER_FRAMES) {
+    return truncate_stack(state, PPROFD_REASON_FRAME_LIMIT, 0);
+  }
+  struct known_mapping *known =
+      &state->mappings[index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1)];
+  state->last_mapping = index;
+  append_frame(state, known);
+
+  uint32_t number = known->mapping.module;
+  if (!number) return step_by_frame_pointer(state, 0);
+  if (!(known->module.flags & PPROFD_MODULE_READY)) {
+    return truncate_stack(state, PPROFD_REASON_MODULE_PENDING, number);
+  }
+  uint64_t offset = lookup - known->mapping.start + known->mapping.file_offset;
+  struct pprofd_unwind_rule rule =
+      rule_by_number(find_rule_number(&known->module, offset));
+  switch (rule.cfa_kind) {
+    case PPROFD_CFA_NONE:
+      if (offset >= known->module.entry_gap_start &&
+          offset < known->module.entry_gap_limit) {
+        return reach_root(state);
+      }
+      return step_by_frame_pointer(state, number);
+    case PPROFD_CFA_END:
+      return reach_root(state);
+    case PPROFD_CFA_SIGNAL:
+      return step_by_signal_frame(state, number);
+  }
+  return step_by_rule(state, rule, number);
+}
+
+#endif /* PPROFD_BPF_UNWIND_H_ */

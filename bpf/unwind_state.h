@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * unwind_state.h: per-CPU scratch of one sample while it is unwound.
+ *
+ * Timer context only: perf_event programs of a CPU do not interrupt each other.
+ */
+#ifndef PPROFD_BPF_UNWIND_STATE_H_
+#define PPROFD_BPF_UNWIND_STATE_H_
+
+#include "maps.h"
+
+#define STACK_WINDOW_BYTES 2048
+#define STACK_WINDOW_WORDS (STACK_WINDOW_BYTES / 8)
+
+/* Words of the record behind its header: user frames, mappings, kernel frames,
+ * registers, raw stack. */
+#define RECORD_FRONT_WORDS \
+  (PPROFD_MAX_USER_FRAMES + PPROFD_MAX_SAMPLE_MAPPINGS * 4)
+#define RECORD_WORDS                                         \
+  (RECORD_FRONT_WORDS + PPROFD_MAX_KERNEL_FRAMES + 1 +       \
+   PPROFD_REGISTERS + PPROFD_RAW_STACK_BYTES / 8 + 512)
+
+/* A mapping met by this sample, with what its module's table needs. */
+struct known_mapping {
+  struct pprofd_mapping mapping;
+  struct pprofd_module module;
+  uint64_t is_vdso;
+};
+
+struct unwind_state {
+  /* The frame to be unwound next. */
+  uint64_t pc;
+  uint64_t sp;
+  uint64_t bp;
+  uint32_t is_return_address;
+  uint32_t registers_known; /* all of registers[] belong to this frame */
+  uint32_t used_frame_pointer;
+  uint32_t frame_count;
+  uint32_t result;
+  uint32_t reason;
+  uint32_t reason_module;
+
+  /* The process. */
+  uint32_t tgid;
+  uint64_t mm;
+  uint64_t vdso;
+  uint64_t start_time_ns;
+
+  uint32_t mapping_count;
+  uint32_t last_mapping;
+  struct known_mapping mappings[PPROFD_MAX_SAMPLE_MAPPINGS];
+
+  uint64_t registers[PPROFD_REGISTERS]; /* at the sample, DWARF order */
+
+  uint64_t window_start;
+  uint64_t window_bytes;
+  uint64_t window[STACK_WINDOW_WORDS];
+
+  struct pprofd_sample sample;
+  uint64_t record[RECORD_WORDS];
+};
+
+/* Writer and reader: the sample being taken on this CPU. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, uint32_t);
+  __type(value, struct unwind_state);
+} unwind_states SEC(".maps");
+
+static __always_inline struct unwind_state *unwind_state(void) {
+  uint32_t zero = 0;
+  return bpf_map_lookup_elem(&unwind_states, &zero);
+}
+
+#endif /* PPROFD_BPF_UNWIND_STATE_H_ */

@@ -1,0 +1,282 @@
+#include "daemon/collector/bpf_program.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "daemon/base/telemetry.h"
+#include "pprofd_programs.skel.h"
+
+namespace pprofd {
+namespace {
+
+int LogLibbpf(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level == LIBBPF_DEBUG) return 0;
+  char text[1024];
+  int length = vsnprintf(text, sizeof(text), format, arguments);
+  while (length > 0 && length < static_cast<int>(sizeof(text)) &&
+         text[length - 1] == '\n') {
+    text[--length] = '\0';
+  }
+  spdlog::debug("{}", text);
+  return length;
+}
+
+Result<MemoryMap> MapArray(int fd, size_t bytes) {
+  void* data =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (data == MAP_FAILED) return Status::FromErrno(errno, "mmap of a BPF map");
+  return MemoryMap({static_cast<uint8_t*>(data), bytes});
+}
+
+// Half full: the reader is late and must run now.
+uint64_t WakeupBytes(uint32_t ring_bytes) { return ring_bytes / 2; }
+
+}  // namespace
+
+Result<std::unique_ptr<BpfProgram>> BpfProgram::Load(const Options& options) {
+  libbpf_set_print(LogLibbpf);
+  pprofd_programs_bpf* skeleton = pprofd_programs_bpf__open();
+  if (skeleton == nullptr) {
+    return Status::FromErrno(errno, "cannot open the BPF programs");
+  }
+  std::unique_ptr<BpfProgram> program(new BpfProgram(skeleton));
+  bpf_map__set_max_entries(skeleton->maps.events, options.ring_bytes);
+  skeleton->rodata->wakeup_bytes = WakeupBytes(options.ring_bytes);
+  // The iterator does not exist before 5.12; ScanModules says so.
+  if (libbpf_find_vmlinux_btf_id("bpf_iter_task_vma", BPF_TRACE_RAW_TP) <= 0 &&
+      libbpf_find_vmlinux_btf_id("task_vma", BPF_TRACE_ITER) <= 0) {
+    bpf_program__set_autoload(skeleton->progs.scan_modules, false);
+  }
+  if (pprofd_programs_bpf__load(skeleton) != 0) {
+    Status status = Status::FromErrno(errno, "cannot load the BPF programs");
+    if (status.code() == StatusCode::kDenied) {
+      return Status(StatusCode::kDenied,
+                    status.message() +
+                        "; run as root or with CAP_BPF and CAP_PERFMON");
+    }
+    return Status(StatusCode::kUnsupported,
+                  status.message() +
+                      "; run with --log.level=debug to see what the kernel "
+                      "refused");
+  }
+  ASSIGN_OR_RETURN(program->rules_,
+                   MapArray(bpf_map__fd(skeleton->maps.rules),
+                            PPROFD_MAX_RULES * sizeof(pprofd_unwind_rule)));
+  program->RefillNumbers();
+  return program;
+}
+
+BpfProgram::~BpfProgram() {
+  for (bpf_link* link : links_) bpf_link__destroy(link);
+  pprofd_programs_bpf__destroy(skeleton_);
+}
+
+Result<std::pair<uint64_t, uint64_t>> BpfProgram::FindOwnMapping(
+    uint64_t address) {
+  uint64_t arguments[1] = {address};
+  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = arguments,
+              .ctx_size_in = sizeof(arguments));
+  if (bpf_prog_test_run_opts(
+          bpf_program__fd(skeleton_->progs.find_mapping_once), &options) != 0) {
+    return Status::FromErrno(errno, "cannot run the self-test program");
+  }
+  const auto& found = skeleton_->bss->found_mapping;
+  vdso_address_ = found[2];
+  return std::pair<uint64_t, uint64_t>(found[0], found[1]);
+}
+
+Status BpfProgram::CheckVmaWalk() {
+  std::ifstream maps("/proc/self/maps");
+  std::string line;
+  int checked = 0;
+  while (std::getline(maps, line)) {
+    unsigned long long start = 0, limit = 0;
+    if (sscanf(line.c_str(), "%llx-%llx ", &start, &limit) != 2) continue;
+    // Outside the VMA tree, or growing while we look.
+    if (line.find("[vsyscall]") != std::string::npos ||
+        line.find("[stack]") != std::string::npos ||
+        line.find("[heap]") != std::string::npos) {
+      continue;
+    }
+    for (uint64_t address : {start, limit - 1}) {
+      ASSIGN_OR_RETURN(auto found, FindOwnMapping(address));
+      if (found.first != start || found.second != limit) {
+        return Status(StatusCode::kUnsupported,
+                      "the VMA tree of this kernel is not as expected: no "
+                      "mapping " + line.substr(0, line.find(' ')) +
+                          "; please report the kernel version");
+      }
+    }
+    ++checked;
+  }
+  return checked > 0 ? Status::Ok()
+                     : Status(StatusCode::kIo, "cannot read /proc/self/maps");
+}
+
+Status BpfProgram::AttachProcessEvents() {
+  for (bpf_program* prog :
+       {skeleton_->progs.process_exec, skeleton_->progs.process_exit}) {
+    bpf_link* link = bpf_program__attach(prog);
+    if (link == nullptr) {
+      return Status::FromErrno(
+          errno, std::string("cannot attach ") + bpf_program__name(prog));
+    }
+    links_.push_back(link);
+  }
+  return Status::Ok();
+}
+
+Status BpfProgram::ScanModules() {
+  if (!bpf_program__autoload(skeleton_->progs.scan_modules)) {
+    return Status(StatusCode::kUnsupported,
+                  "no task_vma iterator before Linux 5.12");
+  }
+  bpf_link* link = bpf_program__attach_iter(skeleton_->progs.scan_modules,
+                                            nullptr);
+  if (link == nullptr) {
+    return Status::FromErrno(errno, "cannot attach the module scan");
+  }
+  links_.push_back(link);
+  UniqueFd iterator(bpf_iter_create(bpf_link__fd(link)));
+  if (!iterator) return Status::FromErrno(errno, "cannot start the module scan");
+  char buffer[4096];
+  ssize_t bytes;
+  while ((bytes = read(iterator.get(), buffer, sizeof(buffer))) > 0 ||
+         (bytes < 0 && errno == EINTR)) {
+    RefillNumbers();
+  }
+  if (bytes < 0) return Status::FromErrno(errno, "the module scan failed");
+  return Status::Ok();
+}
+
+void BpfProgram::RefillNumbers() {
+  int fd = bpf_map__fd(skeleton_->maps.numbers);
+  while (next_number_ <= PPROFD_FRAME_MODULE_MASK &&
+         bpf_map_update_elem(fd, nullptr, &next_number_, BPF_ANY) == 0) {
+    ++next_number_;
+  }
+}
+
+int BpfProgram::ring_fd() const { return bpf_map__fd(skeleton_->maps.events); }
+int BpfProgram::cpu_program_fd() const {
+  return bpf_program__fd(skeleton_->progs.cpu);
+}
+int BpfProgram::cpu_capture_program_fd() const {
+  return bpf_program__fd(skeleton_->progs.cpu_capture);
+}
+
+Status BpfProgram::AddCapture(int32_t pid, uint64_t period_ns) {
+  pprofd_capture_key key = {};
+  key.tgid = static_cast<uint32_t>(pid);
+  key.period_ns = period_ns;
+  uint32_t value = 1;
+  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.captures), &key, &value,
+                          BPF_ANY) != 0) {
+    return Status(StatusCode::kExhausted, "too many concurrent profiles");
+  }
+  return Status::Ok();
+}
+
+void BpfProgram::RemoveCapture(int32_t pid, uint64_t period_ns) {
+  pprofd_capture_key key = {};
+  key.tgid = static_cast<uint32_t>(pid);
+  key.period_ns = period_ns;
+  bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.captures), &key);
+}
+
+std::array<uint64_t, PPROFD_MAX_REASONS> BpfProgram::ReadReasons() const {
+  std::array<uint64_t, PPROFD_MAX_REASONS> totals{};
+  int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) return totals;
+  std::vector<uint64_t> per_cpu(cpus);
+  for (uint32_t reason = 0; reason < PPROFD_MAX_REASONS; ++reason) {
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.reasons), &reason,
+                            per_cpu.data()) != 0) {
+      continue;
+    }
+    for (uint64_t value : per_cpu) totals[reason] += value;
+  }
+  return totals;
+}
+
+std::vector<ProgramCost> BpfProgram::ReadCosts() const {
+  std::vector<ProgramCost> costs;
+  bpf_program* prog = nullptr;
+  while ((prog = bpf_object__next_program(skeleton_->obj, prog)) != nullptr) {
+    bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    int fd = bpf_program__fd(prog);
+    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) != 0) continue;
+    costs.push_back({bpf_program__name(prog), info.verified_insns,
+                     info.run_time_ns, info.run_cnt});
+  }
+  return costs;
+}
+
+Result<std::span<uint8_t>> BpfProgram::AddChunk() {
+  uint32_t index = static_cast<uint32_t>(chunks_.size());
+  if (index >= PPROFD_MAX_CHUNKS) {
+    return Status(StatusCode::kExhausted, "all chunks of unwind rows in use");
+  }
+  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+  UniqueFd chunk(bpf_map_create(BPF_MAP_TYPE_ARRAY, "pprofd_chunk",
+                                sizeof(uint32_t), PPROFD_CHUNK_BYTES, 1,
+                                &options));
+  if (!chunk) return Status::FromErrno(errno, "cannot create a chunk of rows");
+  ASSIGN_OR_RETURN(MemoryMap bytes, MapArray(chunk.get(), PPROFD_CHUNK_BYTES));
+  int fd = chunk.get();
+  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.chunks), &index, &fd,
+                          BPF_ANY) != 0) {
+    return Status::FromErrno(errno, "cannot publish a chunk of rows");
+  }
+  std::span<uint8_t> span(bytes.get().data, bytes.get().size);
+  chunk_fds_.push_back(std::move(chunk));
+  chunks_.push_back(std::move(bytes));
+  return span;
+}
+
+std::span<pprofd_unwind_rule> BpfProgram::Rules() {
+  return {reinterpret_cast<pprofd_unwind_rule*>(rules_.get().data),
+          PPROFD_MAX_RULES};
+}
+
+Status BpfProgram::PutModule(const pprofd_file_key& key,
+                             const pprofd_module& module) {
+  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.modules), &key, &module,
+                          BPF_ANY) != 0) {
+    return Status::FromErrno(errno, "cannot publish a module");
+  }
+  return Status::Ok();
+}
+
+Status BpfProgram::RemoveModule(const pprofd_file_key& key) {
+  if (bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.modules), &key) != 0 &&
+      errno != ENOENT) {
+    return Status::FromErrno(errno, "cannot forget a module");
+  }
+  return Status::Ok();
+}
+
+Result<uint32_t> BpfProgram::LastUsedEpoch(const pprofd_file_key& key) {
+  pprofd_module module;
+  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.modules), &key,
+                          &module) != 0) {
+    return Status::FromErrno(errno, "cannot read a module");
+  }
+  return module.last_used_epoch;
+}
+
+Status BpfProgram::PutVdso(const pprofd_module& module) {
+  skeleton_->bss->vdso_module = module;
+  return Status::Ok();
+}
+
+void BpfProgram::SetEpoch(uint32_t epoch) { skeleton_->bss->epoch = epoch; }
+
+}  // namespace pprofd

@@ -1,0 +1,92 @@
+// BpfProgram: the kernel half: opened, sized, loaded, attached.
+//
+// Owns: every BPF handle (object, links, mapped chunks). Borrows: nothing.
+// Thread: Load on one thread; then MapWriter methods on the process thread,
+//   ring access on the reader thread, the rest from any thread (they are single
+//   system calls).
+// Bound: the ring is Options::ring_bytes; maps as said in bpf/maps.h.
+// Fails: Denied or Unsupported with one message that says what is missing.
+#ifndef DAEMON_COLLECTOR_BPF_PROGRAM_H_
+#define DAEMON_COLLECTOR_BPF_PROGRAM_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/base/status.h"
+#include "daemon/base/unique_handle.h"
+#include "daemon/model/map_writer.h"
+
+struct pprofd_programs_bpf;
+struct bpf_link;
+
+namespace pprofd {
+
+struct ProgramCost {
+  std::string name;
+  uint64_t verified_instructions = 0;  // 0 = the kernel does not tell
+  uint64_t run_time_ns = 0;            // with kernel.bpf_stats_enabled only
+  uint64_t run_count = 0;
+};
+
+class BpfProgram : public MapWriter {
+ public:
+  struct Options {
+    uint32_t ring_bytes = 1 << 20;  // a power of two
+  };
+  static Result<std::unique_ptr<BpfProgram>> Load(const Options& options);
+  ~BpfProgram() override;
+  BpfProgram(const BpfProgram&) = delete;
+  BpfProgram& operator=(const BpfProgram&) = delete;
+
+  // Compares the VMA walk with /proc/self/maps. Unsupported: they differ.
+  Status CheckVmaWalk();
+  // Attaches the exec and exit tracepoints.
+  Status AttachProcessEvents();
+  // Gives a number to every file that is mapped executable now, with an event
+  // for each. Unsupported before Linux 5.12; samples then find them one by one.
+  Status ScanModules();
+  // Hands fresh module numbers to the kernel half; called every second or so.
+  void RefillNumbers();
+
+  int ring_fd() const;
+  int cpu_program_fd() const;
+  int cpu_capture_program_fd() const;
+  Status AddCapture(int32_t pid, uint64_t period_ns);
+  void RemoveCapture(int32_t pid, uint64_t period_ns);
+
+  // Losses and cuts counted by the kernel half, by reason number.
+  std::array<uint64_t, PPROFD_MAX_REASONS> ReadReasons() const;
+  std::vector<ProgramCost> ReadCosts() const;
+  // Start of the caller's vDSO as the kernel half sees it.
+  uint64_t vdso_address() const { return vdso_address_; }
+
+  // MapWriter:
+  Result<std::span<uint8_t>> AddChunk() override;
+  std::span<pprofd_unwind_rule> Rules() override;
+  Status PutModule(const pprofd_file_key& key,
+                   const pprofd_module& module) override;
+  Status RemoveModule(const pprofd_file_key& key) override;
+  Result<uint32_t> LastUsedEpoch(const pprofd_file_key& key) override;
+  Status PutVdso(const pprofd_module& module) override;
+  void SetEpoch(uint32_t epoch) override;
+
+ private:
+  explicit BpfProgram(pprofd_programs_bpf* skeleton) : skeleton_(skeleton) {}
+  Result<std::pair<uint64_t, uint64_t>> FindOwnMapping(uint64_t address);
+
+  pprofd_programs_bpf* const skeleton_;
+  std::vector<bpf_link*> links_;
+  std::vector<UniqueFd> chunk_fds_;
+  std::vector<MemoryMap> chunks_;
+  MemoryMap rules_;
+  uint32_t next_number_ = PPROFD_FIRST_MODULE;
+  uint64_t vdso_address_ = 0;
+};
+
+}  // namespace pprofd
+
+#endif  // DAEMON_COLLECTOR_BPF_PROGRAM_H_
