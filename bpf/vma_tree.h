@@ -15,8 +15,10 @@
 #define MAPLE_MAX_DEPTH 12
 #define RB_MAX_DEPTH 48
 
-/* A tagged maple pointer: bits 1..0 = 2 for inner entries, bits 6..3 the type. */
-#define MAPLE_IS_NODE(entry) (((entry) & 3) == 2 && (entry) > 4096)
+/* A tagged pointer to a node: bits 6..3 hold its type; the root's has bit 1 set,
+ * else it would be the only entry of the tree. */
+#define MAPLE_IS_ROOT_NODE(entry) (((entry) & 3) == 2)
+#define MAPLE_LOWEST_NODE 4096
 #define MAPLE_NODE(entry) ((entry) & ~255ULL)
 #define MAPLE_TYPE(entry) (((entry) >> 3) & 15)
 #define MAPLE_LEAF_64 1
@@ -25,8 +27,9 @@
 
 static __always_inline uint64_t vma_from_maple(uint64_t mm, uint64_t address) {
   uint64_t entry = LOAD_WORD(mm, mm_struct, mm_mt.ma_root);
+  if (!MAPLE_IS_ROOT_NODE(entry)) return 0;
   for (int depth = 0; depth < MAPLE_MAX_DEPTH; depth++) {
-    if (!MAPLE_IS_NODE(entry)) return 0;
+    if (entry < MAPLE_LOWEST_NODE) return 0;
     uint64_t node = MAPLE_NODE(entry);
     uint64_t type = MAPLE_TYPE(entry);
     uint32_t pivots = 15;

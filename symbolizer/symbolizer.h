@@ -86,6 +86,8 @@ class Symbolizer {
                                  DemangleStyle style);
 
   SourceReport Report(const std::string& cache_key);
+  // The same for SymbolizeKernel().
+  SourceReport KernelReport();
   size_t cache_bytes() const;
 
  private:

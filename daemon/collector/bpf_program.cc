@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fmt/format.h>
 
 #include <cerrno>
 #include <cstdarg>
@@ -108,9 +109,10 @@ Status BpfProgram::CheckVmaWalk() {
       ASSIGN_OR_RETURN(auto found, FindOwnMapping(address));
       if (found.first != start || found.second != limit) {
         return Status(StatusCode::kUnsupported,
-                      "the VMA tree of this kernel is not as expected: no "
-                      "mapping " + line.substr(0, line.find(' ')) +
-                          "; please report the kernel version");
+                      fmt::format("the VMA tree of this kernel is not as "
+                                  "expected: {:x}-{:x} instead of {}; please "
+                                  "report the kernel version",
+                                  found.first, found.second, line));
       }
     }
     ++checked;

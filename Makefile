@@ -1,0 +1,51 @@
+# The front door. `make help` says what it can do.
+
+JOBS ?= $(shell nproc)
+KERNELS ?= 6.1
+FUZZ_SECONDS ?= 60
+ARGS ?=
+DEPS ?= all
+
+BUILD := build
+# An object compiled once is not compiled again, in this tree or a fresh one.
+LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache \
+	-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+
+.PHONY: build deps run test bench lint format fuzz vmtest clean help
+.DEFAULT_GOAL := build
+
+deps: ## Install what building and testing need (root, Debian 12)
+	deploy/install_dependencies.sh $(DEPS)
+
+build: $(BUILD)/build.ninja ## Build everything; the daemon is build/pprofd
+	cmake --build $(BUILD) -j $(JOBS)
+
+$(BUILD)/build.ninja:
+	cmake --preset release $(LAUNCHER)
+
+run: ## Install, build and run pprofd in the foreground (root; ARGS="--key=value")
+	deploy/install_dependencies.sh build
+	$(MAKE) build
+	$(BUILD)/pprofd run $(ARGS)
+
+test: ## Install, build and run every test (root); JOBS=2
+	deploy/install_dependencies.sh all
+	$(MAKE) build
+	tests/run_all.py --build $(BUILD) --jobs $(JOBS) --kernels "$(KERNELS)"
+
+lint: build ## Check form, include direction and clang-tidy's findings
+	cmake/lint.sh $(BUILD) $(JOBS)
+
+format: ## Rewrite all sources in the project's style
+	git ls-files -z -co --exclude-standard '*.cc' '*.h' '*.c' | \
+		xargs -0 clang-format-19 -i
+
+vmtest: build ## Test on Debian kernels under qemu: KERNELS="5.10 6.1 6.12 newest"
+	tests/vm/vmtest.py --build $(BUILD) $(KERNELS)
+
+clean: ## Remove everything that was built
+	rm -rf build build-asan build-debug build-fuzz build-tsan
+
+help: ## Show this text
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)

@@ -1,0 +1,100 @@
+// pprofd: flags, configuration, run; turns a Status into an exit code.
+
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include "daemon/base/telemetry.h"
+#include "daemon/config.h"
+#include "daemon/pipeline/pipeline.h"
+
+namespace pprofd {
+namespace {
+
+constexpr int kFailure = 1;
+
+// Errors are for people: one line, what is wrong and what to do.
+int Fail(const Status& status) {
+  fprintf(stderr, "pprofd: %s\n", status.message().c_str());
+  return kFailure;
+}
+
+void SetUpLog(const std::string& level) {
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("pprofd"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  spdlog::set_level(spdlog::level::from_str(level));
+}
+
+Result<Config> MakeConfig(const std::string& file,
+                          const std::map<std::string, std::string>& flags) {
+  Config config;
+  if (!file.empty()) {
+    ASSIGN_OR_RETURN(config, LoadConfig(file));
+  }
+  for (const auto& [key, value] : flags) {
+    RETURN_IF_ERROR(ApplyFlag(config, key, value));
+  }
+  return config;
+}
+
+int RunDaemon(const Config& config) {
+  SetUpLog(config.log.level);
+  Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::Create(config);
+  if (!pipeline.ok()) return Fail(pipeline.status());
+  std::string url = "http://" + (*pipeline)->http_address() + "/debug/pprof/";
+  printf("listening on %s\n", url.c_str());
+  printf("try: go tool pprof -top '%sprofile?pid=PID&seconds=5'\n",
+         url.c_str());
+  fflush(stdout);
+  (*pipeline)->Run();
+  return 0;
+}
+
+int Check() {
+  SetUpLog("warn");
+  Result<std::vector<ProgramCost>> costs = CheckPrograms();
+  if (!costs.ok()) return Fail(costs.status());
+  for (const ProgramCost& cost : *costs) {
+    printf("verified_insns %s %llu\n", cost.name.c_str(),
+           static_cast<unsigned long long>(cost.verified_instructions));
+  }
+  printf("ok: this host can be profiled\n");
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{"pprofd: /debug/pprof/ for every process on this host"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", PPROFD_VERSION);
+
+  CLI::App* run = app.add_subcommand("run", "Sample and serve profiles");
+  std::string config_file;
+  run->add_option("--config.file", config_file,
+                  "YAML file with settings; flags win over it");
+  std::map<std::string, std::string> flags;
+  for (const SettingInfo& setting : Settings()) {
+    run->add_option_function<std::string>(
+        "--" + setting.key,
+        [&flags, key = setting.key](const std::string& value) {
+          flags[key] = value;
+        },
+        setting.help + " (" + setting.allowed + ", default " +
+            setting.default_text + ")");
+  }
+  CLI::App* check = app.add_subcommand(
+      "check", "Say whether this host can be profiled, and stop");
+  CLI11_PARSE(app, argc, argv);
+
+  if (check->parsed()) return Check();
+  Result<Config> config = MakeConfig(config_file, flags);
+  if (!config.ok()) return Fail(config.status());
+  return RunDaemon(*config);
+}
+
+}  // namespace
+}  // namespace pprofd
+
+int main(int argc, char** argv) { return pprofd::Main(argc, argv); }

@@ -1,0 +1,75 @@
+// LocalProfileService: ProfileService out of this host's own samples.
+//
+// Borrows: every stage; all outlive it.
+// Thread: any, as ProfileService says.
+#ifndef DAEMON_PIPELINE_LOCAL_PROFILE_SERVICE_H_
+#define DAEMON_PIPELINE_LOCAL_PROFILE_SERVICE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/aggregate/history.h"
+#include "daemon/collector/bpf_program.h"
+#include "daemon/collector/cpu_sampler.h"
+#include "daemon/collector/event_reader.h"
+#include "daemon/model/profile_service.h"
+#include "daemon/pipeline/capture_registry.h"
+#include "daemon/pipeline/coverage_table.h"
+#include "daemon/pipeline/process_worker.h"
+#include "daemon/pipeline/profile_renderer.h"
+
+namespace pprofd {
+
+class LocalProfileService : public ProfileService {
+ public:
+  struct Parts {
+    BpfProgram& program;
+    CpuSampler& sampler;
+    EventReader& reader;
+    ProcessWorker& worker;
+    History& history;
+    CaptureRegistry& captures;
+    CoverageTable& coverage;
+    ProcessTable& processes;
+    ProfileRenderer& renderer;
+    const Clock& clock;
+    int64_t always_on_period_ns = 0;
+  };
+  explicit LocalProfileService(const Parts& parts);
+
+  std::vector<ProcessRow> ListProcesses() override;
+  Result<ProcessRow> DescribeProcess(int32_t pid) override;
+  Result<std::string> CommandLine(int32_t pid) override;
+  Result<ProcessDiagnostics> DiagnoseProcess(int32_t pid) override;
+  std::vector<NamedCount> HostCounters() override;
+  Result<std::unique_ptr<Capture>> StartCapture(
+      const CaptureRequest& request) override;
+  bool TargetExited(const Capture& capture) override;
+  Result<EncodedProfile> FinishCapture(std::unique_ptr<Capture> capture,
+                                       const RenderOptions& options) override;
+  Result<EncodedProfile> QueryHistory(const HistoryRequest& request,
+                                      const RenderOptions& options) override;
+  std::vector<std::pair<uint64_t, std::string>> LookUpSymbols(
+      int32_t pid, const std::vector<uint64_t>& addresses) override;
+  std::string HostDescription() override;
+
+ private:
+  class LocalCapture;
+
+  // Everything sampled before now has reached history and captures.
+  void CatchUp();
+  std::vector<std::string> DescribeCollection(
+      const std::optional<ProcessKey>& process, const std::string& how,
+      const Aggregate& aggregate) const;
+  uint64_t RingLosses() const;
+
+  const Parts parts_;
+  const std::string host_;
+};
+
+}  // namespace pprofd
+
+#endif  // DAEMON_PIPELINE_LOCAL_PROFILE_SERVICE_H_

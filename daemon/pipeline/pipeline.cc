@@ -1,0 +1,228 @@
+#include "daemon/pipeline/pipeline.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <bit>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+
+#include "daemon/base/telemetry.h"
+#include "daemon/collector/cpu_sampler.h"
+#include "daemon/collector/event_reader.h"
+#include "daemon/collector/kernel_features.h"
+#include "daemon/collector/perf_event.h"
+#include "daemon/pipeline/local_profile_service.h"
+#include "daemon/pipeline/sample_router.h"
+#include "daemon/server/handlers.h"
+#include "daemon/server/http_server.h"
+
+namespace pprofd {
+namespace {
+
+// Room for what all CPUs send while the reader sleeps, several times over.
+constexpr uint32_t kRingBytesPerCpu = 256 << 10;
+constexpr uint32_t kMinRingBytes = 1 << 20;
+constexpr uint32_t kMaxRingBytes = 64 << 20;
+
+uint32_t RingBytes() {
+  Result<std::vector<int>> cpus = OnlineCpus();
+  uint64_t wanted = (cpus.ok() ? cpus->size() : 1) * uint64_t{kRingBytesPerCpu};
+  return std::bit_ceil(static_cast<uint32_t>(
+      std::clamp<uint64_t>(wanted, kMinRingBytes, kMaxRingBytes)));
+}
+
+void RaiseLimit(int resource) {
+  rlimit limit;
+  if (getrlimit(resource, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(resource, &limit);
+}
+
+// Before 5.11 BPF maps count as locked memory.
+void LiftMemlockLimit() {
+  rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+  if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0) RaiseLimit(RLIMIT_MEMLOCK);
+}
+
+}  // namespace
+
+// Members stand in order of construction: each uses only those above it.
+class Pipeline::Impl {
+ public:
+  explicit Impl(const Config& config)
+      : config_(config),
+        history_({.max_age_ns = std::chrono::nanoseconds(
+                                    config.history.max_age)
+                                    .count(),
+                  .max_bytes = config.history.max_bytes}),
+        modules_(ModuleTable::Options{}),
+        processes_(ProcessTable::Options{}, &modules_),
+        symbolizer_({.max_cache_bytes = config.symbols.max_cache_bytes,
+                     .debug_roots = config.symbols.debug_roots}),
+        router_({history_, captures_, coverage_, processes_}),
+        renderer_({modules_, processes_, symbolizer_, clock_}) {}
+
+  ~Impl() {
+    if (http_) http_->Stop();
+    http_.reset();
+    handlers_.reset();
+    if (sampler_) sampler_->Stop();
+    if (reader_) reader_->Stop();
+    if (worker_) worker_->Stop();
+  }
+
+  Status Start();
+  void Run();
+  std::string http_address() const { return http_->address(); }
+
+ private:
+  Status Listen();
+  Status StartSampling();
+  void NoteCpuTimeSoFar();
+  void KeepHouse();
+  absl::flat_hash_set<ModuleId> ModulesInUse() const;
+  int64_t always_on_period_ns() const {
+    return 1'000'000'000 / config_.sampling.hz;
+  }
+
+  const Config config_;
+  SystemClock clock_;
+  History history_;
+  CaptureRegistry captures_;
+  CoverageTable coverage_;
+  ModuleTable modules_;
+  ProcessTable processes_;
+  Symbolizer symbolizer_;
+  SampleRouter router_;
+  ProfileRenderer renderer_;
+  std::unique_ptr<BpfProgram> program_;
+  std::unique_ptr<CpuSampler> sampler_;
+  std::unique_ptr<ProcessWorker> worker_;
+  std::unique_ptr<EventReader> reader_;
+  std::unique_ptr<LocalProfileService> service_;
+  boost::asio::io_context io_{1};
+  std::unique_ptr<Handlers> handlers_;
+  std::unique_ptr<HttpServer> http_;
+  uint64_t ring_losses_ = 0;  // process thread: already booked to history
+};
+
+Status Pipeline::Impl::Start() {
+  RETURN_IF_ERROR(CheckKernel());
+  RaiseLimit(RLIMIT_NOFILE);
+  LiftMemlockLimit();
+  ASSIGN_OR_RETURN(program_, BpfProgram::Load({.ring_bytes = RingBytes()}));
+  RETURN_IF_ERROR(program_->CheckVmaWalk());
+  sampler_ = std::make_unique<CpuSampler>(*program_);
+  worker_ = std::make_unique<ProcessWorker>(
+      ProcessWorker::Parts{
+          *program_, modules_, processes_, clock_,
+          [this](const Sample& sample) { router_.Deliver(sample); },
+          [this] { KeepHouse(); }, [this] { return ModulesInUse(); }},
+      TableLoader::Options{.max_bytes = config_.unwind.max_table_bytes});
+  router_.SetWorker(worker_.get());
+  reader_ = std::make_unique<EventReader>(program_->ring_fd(), router_);
+  service_ = std::make_unique<LocalProfileService>(LocalProfileService::Parts{
+      *program_, *sampler_, *reader_, *worker_, history_, captures_, coverage_,
+      processes_, renderer_, clock_, always_on_period_ns()});
+  RETURN_IF_ERROR(Listen());
+  return StartSampling();
+}
+
+Status Pipeline::Impl::Listen() {
+  HandlerOptions handler_options;
+  handler_options.limits = {
+      .max_seconds = config_.http.max_seconds,
+      .default_hz = static_cast<uint32_t>(config_.sampling.capture_hz)};
+  handlers_ = std::make_unique<Handlers>(io_, service_.get(), &clock_,
+                                         handler_options);
+  HttpServerOptions options;
+  options.listen = config_.http.listen;
+  options.max_connections = static_cast<size_t>(config_.http.max_connections);
+  ASSIGN_OR_RETURN(http_, HttpServer::Listen(
+                              io_, options, [this](const HttpRequest& request) {
+                                return handlers_->Handle(request);
+                              }));
+  return Status::Ok();
+}
+
+Status Pipeline::Impl::StartSampling() {
+  worker_->Start();
+  RETURN_IF_ERROR(reader_->Start());
+  RETURN_IF_ERROR(program_->AttachProcessEvents());
+  NoteCpuTimeSoFar();
+  RETURN_IF_ERROR(
+      sampler_->Start(static_cast<uint64_t>(always_on_period_ns())));
+  Status scan = program_->ScanModules();
+  if (!scan.ok()) {
+    spdlog::info("tables are built at first sight: {}", scan.message());
+  }
+  return Status::Ok();
+}
+
+void Pipeline::Impl::NoteCpuTimeSoFar() {
+  for (int32_t pid : ListPids()) {
+    Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, pid);
+    if (dir.ok()) coverage_.SetBaseline(dir->key(), dir->stat().cpu_time_ns);
+  }
+}
+
+void Pipeline::Impl::KeepHouse() {
+  BootTime now = clock_.Boot();
+  program_->RefillNumbers();
+  sampler_->FollowCpus();
+  history_.Advance(now);
+  uint64_t losses = program_->ReadReasons()[PPROFD_REASON_RING_FULL];
+  if (losses > ring_losses_) {
+    history_.NoteLost(PPROFD_REASON_RING_FULL,
+                      static_cast<int64_t>(losses - ring_losses_), now);
+    ring_losses_ = losses;
+  }
+  int64_t horizon_ns =
+      std::chrono::nanoseconds(config_.history.max_age).count();
+  if (processes_.Expire(now, horizon_ns) > 0) {
+    coverage_.Retain([this](const ProcessKey& key) {
+      return processes_.Find(key).has_value();
+    });
+  }
+  GlobalCounters().Set(Counter::symbol_cache_bytes, symbolizer_.cache_bytes());
+}
+
+absl::flat_hash_set<ModuleId> Pipeline::Impl::ModulesInUse() const {
+  absl::flat_hash_set<ModuleId> modules;
+  for (ModuleId id : history_.ModulesInUse()) modules.insert(id);
+  for (ModuleId id : captures_.ModulesInUse()) modules.insert(id);
+  return modules;
+}
+
+void Pipeline::Impl::Run() {
+  boost::asio::signal_set signals(io_, SIGINT, SIGTERM);
+  signals.async_wait([this](const boost::system::error_code& error, int) {
+    if (!error) http_->Stop();
+  });
+  io_.run();
+}
+
+Pipeline::Pipeline(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Pipeline::~Pipeline() = default;
+
+Result<std::unique_ptr<Pipeline>> Pipeline::Create(const Config& config) {
+  auto impl = std::make_unique<Impl>(config);
+  RETURN_IF_ERROR(impl->Start());
+  return std::unique_ptr<Pipeline>(new Pipeline(std::move(impl)));
+}
+
+std::string Pipeline::http_address() const { return impl_->http_address(); }
+void Pipeline::Run() { impl_->Run(); }
+
+Result<std::vector<ProgramCost>> CheckPrograms() {
+  RETURN_IF_ERROR(CheckKernel());
+  LiftMemlockLimit();
+  ASSIGN_OR_RETURN(std::unique_ptr<BpfProgram> program,
+                   BpfProgram::Load({.ring_bytes = RingBytes()}));
+  RETURN_IF_ERROR(program->CheckVmaWalk());
+  return program->ReadCosts();
+}
+
+}  // namespace pprofd

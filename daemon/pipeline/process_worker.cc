@@ -1,0 +1,212 @@
+#include "daemon/pipeline/process_worker.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include <utility>
+
+#include "daemon/base/telemetry.h"
+#include "daemon/process/module_opener.h"
+#include "daemon/unwind/unwind_table.h"
+#include "symbolizer/elf_file.h"
+
+namespace pprofd {
+namespace {
+
+constexpr std::chrono::milliseconds kIdleWait{100};
+constexpr std::chrono::seconds kHousekeepingInterval{1};
+constexpr std::chrono::seconds kEpochInterval{5};
+// A new file's samples wait for its table: build before others run.
+constexpr int kNice = -15;
+
+}  // namespace
+
+ProcessWorker::ProcessWorker(const Parts& parts,
+                             const TableLoader::Options& options)
+    : parts_(parts), loader_(&parts_.maps, options) {}
+
+void ProcessWorker::Start() {
+  thread_ = std::thread([this] { Run(); });
+  pthread_setname_np(thread_.native_handle(), "process");
+}
+
+void ProcessWorker::Stop() {
+  jobs_.Close();
+  if (thread_.joinable()) thread_.join();
+  flushed_.notify_all();
+}
+
+void ProcessWorker::PostNewModule(NewModuleEvent event) {
+  pprofd_file_key key = event.key;
+  Count(Counter::modules_seen);
+  if (!jobs_.TryPush(std::move(event))) {
+    Status ignored = parts_.maps.RemoveModule(key);
+  }
+}
+
+void ProcessWorker::PostRefresh() {
+  // A full queue is no loss: the worker looks at the process table anyway.
+  (void)jobs_.TryPush(RefreshJob{});
+}
+
+bool ProcessWorker::TryDefer(Sample& sample) {
+  if (deferred_.load(std::memory_order_relaxed) >= kMaxDeferred) return false;
+  deferred_.fetch_add(1, std::memory_order_relaxed);
+  Job job(std::move(sample));
+  if (jobs_.TryPush(std::move(job))) return true;
+  deferred_.fetch_sub(1, std::memory_order_relaxed);
+  sample = std::move(std::get<Sample>(job));
+  return false;
+}
+
+bool ProcessWorker::Flush(std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock lock(flush_mutex_);
+  uint64_t number = ++flushes_wanted_;
+  if (!jobs_.TryPush(FlushJob{number})) return false;
+  return flushed_.wait_until(lock, deadline, [&] {
+    return flushes_done_ >= number || jobs_.closed();
+  });
+}
+
+void ProcessWorker::Run() {
+  // Needs CAP_SYS_NICE; without it tables come a little later.
+  setpriority(PRIO_PROCESS, 0, kNice);
+  LoadVdso();
+  while (true) {
+    std::optional<Job> job = jobs_.PopFor(kIdleWait);
+    if (job) {
+      std::visit([this](auto& item) { Do(item); }, *job);
+    } else if (jobs_.closed()) {
+      return;
+    }
+    KeepHouse();
+  }
+}
+
+void ProcessWorker::KeepHouse() {
+  auto now = std::chrono::steady_clock::now();
+  if (now < next_housekeeping_) return;
+  next_housekeeping_ = now + kHousekeepingInterval;
+  RefreshJob refresh;
+  Do(refresh);
+  if (now >= next_epoch_) {
+    next_epoch_ = now + kEpochInterval;
+    loader_.AdvanceEpoch();
+  }
+  BootTime boot = parts_.clock.Boot();
+  loader_.Collect(boot);
+  parts_.keep_house();
+  // A module nobody names any more is forgotten everywhere.
+  absl::flat_hash_set<ModuleId> in_use = parts_.modules_in_use();
+  parts_.processes.CollectModules(&in_use);
+  for (const ModuleRef& module : parts_.modules.Retain(in_use, boot)) {
+    Status status = loader_.Forget(module->key);
+    if (!status.ok()) spdlog::debug("{}", status.ToString());
+  }
+}
+
+void ProcessWorker::Do(NewModuleEvent& event) {
+  ModuleRef module = parts_.modules.Add(OpenModule(event));
+  if (!module->file) {
+    spdlog::debug("module {} not opened: {}", module->path,
+                  module->unavailable_reason);
+    Status status = loader_.Forget(module->key);
+    if (!status.ok()) spdlog::debug("{}", status.ToString());
+    return;
+  }
+  LoadTable(*module);
+}
+
+void ProcessWorker::LoadTable(const Module& module) {
+  if (loader_.Share(module.key, module.id, module.build_id)) return;
+  Status status = Status::Ok();
+  Result<MemoryMap> file = MapFile(module.file.get());
+  if (file.ok()) {
+    Result<UnwindTable> table = BuildUnwindTable(Bytes(*file));
+    status = table.ok() ? loader_.Load(module.key, module.id, module.build_id,
+                                       *table)
+                        : table.status();
+  } else {
+    status = file.status();
+  }
+  if (status.ok()) return;
+  LOG_EVERY(std::chrono::seconds(10),
+            spdlog::warn("no unwind table for {}: {}", module.path,
+                         status.message()));
+  status = loader_.Refuse(module.key, module.id);
+  if (!status.ok()) spdlog::debug("{}", status.ToString());
+}
+
+void ProcessWorker::LoadVdso() {
+  ModuleRef module = parts_.modules.Add(MakeVdsoModule());
+  Result<MemoryMap> file = MapFile(module->file.get());
+  if (!file.ok()) {
+    spdlog::warn("no unwind table for the vDSO: {}", file.status().message());
+    return;
+  }
+  Result<UnwindTable> table = BuildUnwindTable(Bytes(*file));
+  Status status = table.ok() ? loader_.LoadVdso(*table) : table.status();
+  if (!status.ok()) {
+    spdlog::warn("no unwind table for the vDSO: {}", status.message());
+  }
+}
+
+void ProcessWorker::Do(Sample& sample) {
+  deferred_.fetch_sub(1, std::memory_order_relaxed);
+  Unwind(sample);
+  parts_.deliver(sample);
+}
+
+std::optional<Mapping> ProcessWorker::FindMapping(const Sample& sample,
+                                                  VirtualAddr address) {
+  for (const Mapping& mapping : sample.mappings) {
+    if (mapping.start <= address && address < mapping.limit) return mapping;
+  }
+  return parts_.processes.FindMapping(sample.process, address);
+}
+
+// Replaces the user half by what the full unwinder finds.
+void ProcessWorker::Unwind(Sample& sample) {
+  Count(Counter::samples_deferred);
+  RefreshJob refresh;
+  Do(refresh);
+  UnwoundStack stack = unwinder_.Unwind(
+      sample.raw.front(),
+      [&](VirtualAddr address) { return FindMapping(sample, address); },
+      [&](ModuleId id) { return parts_.modules.Find(id); });
+  sample.raw.clear();
+  // The kernel half kept more when the copy was too short to go further.
+  size_t known = sample.stack.size() - sample.kernel_frame_count;
+  if (stack.result == UnwindResult::kTruncated &&
+      stack.frames.size() + 1 < known) {
+    return;
+  }
+  sample.stack.resize(sample.kernel_frame_count);
+  sample.stack.insert(sample.stack.end(), stack.frames.begin(),
+                      stack.frames.end());
+  sample.result = stack.result;
+  sample.reason = stack.reason;
+  sample.reason_module = stack.reason_module;
+  if (sample.result == UnwindResult::kTruncated) {
+    sample.stack.push_back(Frame::Reason(sample.reason, sample.reason_module));
+  }
+}
+
+void ProcessWorker::Do(RefreshJob&) {
+  for (const ProcessKey& key : parts_.processes.TakePending()) {
+    Status status = parts_.processes.Refresh(key, parts_.clock.Boot());
+    if (!status.ok()) {
+      spdlog::debug("process {}: {}", key.pid, status.ToString());
+    }
+  }
+}
+
+void ProcessWorker::Do(FlushJob& job) {
+  {
+    std::lock_guard lock(flush_mutex_);
+    flushes_done_ = job.number;
+  }
+  flushed_.notify_all();
+}
+
+}  // namespace pprofd

@@ -1,0 +1,106 @@
+// ProcessWorker: the process thread: opens files, builds and loads unwind
+// tables, reads /proc, finishes deferred stacks, keeps house.
+//
+// One queue in arrival order, so that a deferred sample finds the modules that
+// were announced before it ready.
+// Owns: the thread, TableLoader, StackUnwinder. Borrows: the rest.
+// Thread: Start and Stop on one thread; Post… and Flush from any.
+// Bound: kMaxJobs in the queue, kMaxDeferred of them copied stacks. A new
+//   module that finds no room is forgotten in the kernel half and asks again.
+#ifndef DAEMON_PIPELINE_PROCESS_WORKER_H_
+#define DAEMON_PIPELINE_PROCESS_WORKER_H_
+
+#include <absl/container/flat_hash_set.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <variant>
+
+#include "daemon/base/bounded_queue.h"
+#include "daemon/base/clock.h"
+#include "daemon/model/map_writer.h"
+#include "daemon/model/sample.h"
+#include "daemon/process/module_table.h"
+#include "daemon/process/process_table.h"
+#include "daemon/unwind/stack_unwinder.h"
+#include "daemon/unwind/table_loader.h"
+
+namespace pprofd {
+
+class ProcessWorker {
+ public:
+  static constexpr size_t kMaxJobs = 16'384;
+  static constexpr size_t kMaxDeferred = 512;
+
+  struct Parts {
+    MapWriter& maps;
+    ModuleTable& modules;
+    ProcessTable& processes;
+    const Clock& clock;
+    // A deferred sample is final. Process thread.
+    std::function<void(const Sample&)> deliver;
+    // Every second: what is not the worker's own to do. Process thread.
+    std::function<void()> keep_house;
+    // Modules that history and captures name.
+    std::function<absl::flat_hash_set<ModuleId>()> modules_in_use;
+  };
+  ProcessWorker(const Parts& parts, const TableLoader::Options& options);
+  ~ProcessWorker() { Stop(); }
+  ProcessWorker(const ProcessWorker&) = delete;
+  ProcessWorker& operator=(const ProcessWorker&) = delete;
+
+  void Start();
+  void Stop();
+
+  void PostNewModule(NewModuleEvent event);
+  // Processes wait in the process table to be read.
+  void PostRefresh();
+  // Takes the sample unless it returns false.
+  [[nodiscard]] bool TryDefer(Sample& sample);
+  // Waits until all that was posted before is done; false at the deadline.
+  bool Flush(std::chrono::steady_clock::time_point deadline);
+
+ private:
+  struct RefreshJob {};
+  struct FlushJob {
+    uint64_t number = 0;
+  };
+  using Job = std::variant<NewModuleEvent, Sample, RefreshJob, FlushJob>;
+
+  void Run();
+  void KeepHouse();
+  void Do(NewModuleEvent& event);
+  void Do(Sample& sample);
+  void Do(RefreshJob&);
+  void Do(FlushJob& job);
+  void LoadTable(const Module& module);
+  void LoadVdso();
+  void Unwind(Sample& sample);
+  std::optional<Mapping> FindMapping(const Sample& sample, VirtualAddr address);
+
+  const Parts parts_;
+  BoundedQueue<Job> jobs_{kMaxJobs};
+  std::thread thread_;
+  std::atomic<size_t> deferred_{0};  // samples in jobs_
+
+  // Process thread:
+  TableLoader loader_;
+  StackUnwinder unwinder_;
+  std::chrono::steady_clock::time_point next_housekeeping_{};
+  std::chrono::steady_clock::time_point next_epoch_{};
+
+  std::mutex flush_mutex_;
+  std::condition_variable flushed_;
+  // Guarded by flush_mutex_:
+  uint64_t flushes_wanted_ = 0;
+  uint64_t flushes_done_ = 0;
+};
+
+}  // namespace pprofd
+
+#endif  // DAEMON_PIPELINE_PROCESS_WORKER_H_

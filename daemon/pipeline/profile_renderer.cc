@@ -1,0 +1,79 @@
+#include "daemon/pipeline/profile_renderer.h"
+
+#include <chrono>
+#include <map>
+
+#include "daemon/process/perf_map_file.h"
+#include "daemon/profile/collapsed_encoder.h"
+#include "daemon/profile/pprof_encoder.h"
+
+namespace pprofd {
+namespace {
+
+// Clients wait little longer than they sample: names that come later are left
+// out (contract R-15).
+constexpr std::chrono::milliseconds kSymbolizeTime{2000};
+
+SymbolSource::Deadline SymbolizeDeadline() {
+  return std::chrono::steady_clock::now() + kSymbolizeTime;
+}
+
+}  // namespace
+
+ModuleRef ProfileRenderer::FindModule(ModuleId id) {
+  return parts_.modules.Find(id);
+}
+
+std::optional<ProcessInfo> ProfileRenderer::FindProcess(const ProcessKey& key) {
+  return parts_.processes.Find(key);
+}
+
+UniqueFd ProfileRenderer::OpenPerfMap(const ProcessKey& key) {
+  Result<UniqueFd> file = OpenPerfMapFile(key);
+  return file.ok() ? std::move(*file) : UniqueFd();
+}
+
+Result<EncodedProfile> ProfileRenderer::Render(
+    const Aggregate& aggregate, const std::optional<ProcessKey>& process,
+    int64_t period_ns, const RenderOptions& options,
+    std::vector<std::string> comments) {
+  ProfileMeta meta;
+  meta.start = parts_.clock.ToWall(aggregate.start);
+  meta.duration_ns = aggregate.end.ns - aggregate.start.ns;
+  meta.period_ns = period_ns;
+  meta.process = process;
+  meta.comments = std::move(comments);
+  meta.symbolize_deadline = SymbolizeDeadline();
+  Profile profile =
+      ProfileBuilder(*this, *this, symbols_).Build(aggregate, meta, options);
+  EncodedProfile encoded;
+  if (options.format == ProfileFormat::kCollapsed) {
+    encoded.body = EncodeCollapsed(profile, options);
+  } else {
+    ASSIGN_OR_RETURN(encoded.body, EncodePprof(profile));
+  }
+  return encoded;
+}
+
+std::vector<std::pair<uint64_t, std::string>> ProfileRenderer::LookUp(
+    const ProcessInfo& process, const std::vector<uint64_t>& addresses) {
+  std::vector<std::pair<uint64_t, std::string>> names;
+  for (uint64_t address : addresses) {
+    std::optional<Mapping> mapping =
+        parts_.processes.FindMapping(process.key, {address});
+    if (!mapping || mapping->module == ModuleId::kNone) continue;
+    ModuleRef module = parts_.modules.Find(mapping->module);
+    if (!module) continue;
+    FileOffset offset{address - mapping->start.value + mapping->offset.value};
+    std::optional<ModuleAddr> module_address = module->ToModuleAddr(offset);
+    if (!module_address) continue;
+    ModuleSymbols symbols = symbols_.SymbolizeModule(
+        *module, {&*module_address, 1}, DemangleStyle::kShort,
+        SymbolizeDeadline());
+    if (symbols.chains.empty() || symbols.chains[0].empty()) continue;
+    names.emplace_back(address, symbols.chains[0].back().name);
+  }
+  return names;
+}
+
+}  // namespace pprofd

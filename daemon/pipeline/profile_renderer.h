@@ -1,0 +1,60 @@
+// ProfileRenderer: an aggregate to the bytes a client gets.
+//
+// Borrows: tables and symbolizer.
+// Thread: any; keeps no state but what its parts lock themselves.
+#ifndef DAEMON_PIPELINE_PROFILE_RENDERER_H_
+#define DAEMON_PIPELINE_PROFILE_RENDERER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/base/clock.h"
+#include "daemon/model/aggregate.h"
+#include "daemon/model/profile_service.h"
+#include "daemon/process/module_table.h"
+#include "daemon/process/process_table.h"
+#include "daemon/profile/profile_builder.h"
+#include "daemon/profile/symbolizer_source.h"
+#include "symbolizer/symbolizer.h"
+
+namespace pprofd {
+
+class ProfileRenderer : private ModuleSource,
+                        private ProcessSource,
+                        private PerfMapSource {
+ public:
+  struct Parts {
+    ModuleTable& modules;
+    ProcessTable& processes;
+    Symbolizer& symbolizer;
+    const Clock& clock;
+  };
+  explicit ProfileRenderer(const Parts& parts)
+      : parts_(parts), symbols_(parts.symbolizer, *this) {}
+
+  // `process`: the one process asked for; nothing = the whole host.
+  Result<EncodedProfile> Render(const Aggregate& aggregate,
+                                const std::optional<ProcessKey>& process,
+                                int64_t period_ns, const RenderOptions& options,
+                                std::vector<std::string> comments);
+
+  // Names of virtual addresses of a process, as they are; unknown ones are left
+  // out.
+  std::vector<std::pair<uint64_t, std::string>> LookUp(
+      const ProcessInfo& process, const std::vector<uint64_t>& addresses);
+
+ private:
+  ModuleRef FindModule(ModuleId id) override;
+  std::optional<ProcessInfo> FindProcess(const ProcessKey& key) override;
+  UniqueFd OpenPerfMap(const ProcessKey& key) override;
+
+  const Parts parts_;
+  SymbolizerSource symbols_;
+};
+
+}  // namespace pprofd
+
+#endif  // DAEMON_PIPELINE_PROFILE_RENDERER_H_

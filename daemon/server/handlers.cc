@@ -1,0 +1,371 @@
+#include "daemon/server/handlers.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <iterator>
+#include <string>
+#include <utility>
+
+#include "daemon/server/http_response.h"
+#include "daemon/server/text.h"
+
+namespace pprofd {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::string_view kOctetStream = "application/octet-stream";
+constexpr std::string_view kGetHead = "GET, HEAD";
+constexpr std::string_view kGetHeadPost = "GET, HEAD, POST";
+
+constexpr ProfileLink kCpuLinks[] = {
+    {"seconds=5", "the next 5 seconds"},
+    {"from=-30s", "the last 30 seconds, at once"},
+    {"from=-5m", "the last 5 minutes, at once"},
+    {"seconds=5&format=collapsed", "the next 5 seconds as collapsed stacks"},
+    {"from=-30s&format=collapsed", "the last 30 seconds as collapsed stacks"},
+};
+
+HttpResponse NoSuchProcess(int32_t pid) {
+  return TextError(404, "no such process: " + std::to_string(pid));
+}
+
+// For questions about one process.
+HttpResponse ProcessError(const Status& status, int32_t pid) {
+  switch (status.code()) {
+    case StatusCode::kNotFound:
+    case StatusCode::kGone:
+      return NoSuchProcess(pid);
+    case StatusCode::kExhausted:
+    case StatusCode::kTimeout:
+      return BusyError(status.message());
+    default:
+      return TextError(500, status.message());
+  }
+}
+
+HttpResponse ProfileError(const Status& status, int32_t pid) {
+  if (status.code() == StatusCode::kExhausted) {
+    return BusyError("too many concurrent profiles");
+  }
+  if (status.code() == StatusCode::kNotFound && pid == 0) {
+    return TextError(404, status.message());
+  }
+  return ProcessError(status, pid);
+}
+
+HttpResponse MethodNotAllowed(std::string_view allowed) {
+  HttpResponse response = TextError(405, "Method Not Allowed");
+  response.headers.emplace_back("Allow", allowed);
+  return response;
+}
+
+HttpResponse Page(std::string html) {
+  HttpResponse response = Answer(kHtml, std::move(html));
+  response.headers.emplace_back("Content-Security-Policy", kPagePolicy);
+  response.headers.emplace_back("Referrer-Policy", "no-referrer");
+  return response;
+}
+
+HttpResponse ProfileAnswer(ProfileFormat format, std::string body) {
+  if (format == ProfileFormat::kCollapsed) {
+    return Answer(kTextPlain, std::move(body));
+  }
+  HttpResponse response = Answer(kOctetStream, std::move(body));
+  response.headers.emplace_back("Content-Disposition",
+                                "attachment; filename=\"profile\"");
+  return response;
+}
+
+std::string WithQuery(std::string path, const RequestTarget& target) {
+  if (!target.raw_query.empty()) path += "?" + target.raw_query;
+  return path;
+}
+
+Result<int32_t> RequestedPid(const PprofRoute& route, const Query& query) {
+  std::string_view text = query.Get("pid");
+  if (route.path_pid) {
+    text = *route.path_pid;
+  } else if (text.empty()) {
+    return 0;
+  }
+  std::optional<int32_t> pid = ParsePid(text);
+  if (!pid) return Status(StatusCode::kInvalid, "invalid value for \"pid\"");
+  return *pid;
+}
+
+}  // namespace
+
+const Handlers::Endpoint Handlers::kEndpoints[] = {
+    {"", &Handlers::Index, false, {}, {}},
+    {"cmdline",
+     &Handlers::CommandLine,
+     false,
+     "The command line, its arguments separated by NUL.",
+     {}},
+    {"profile", &Handlers::CpuProfile, false,
+     "Where CPU time goes. Samples for 30 seconds before it answers, unless "
+     "seconds= says otherwise; from= and to= answer from history.",
+     kCpuLinks},
+    {"symbol", &Handlers::Symbol, true, {}, {}},
+};
+
+Handlers::Handlers(asio::io_context& io, ProfileService* service,
+                   const Clock* clock, const HandlerOptions& options)
+    : service_(service),
+      clock_(clock),
+      options_(options),
+      workers_(io, options.worker_threads, options.max_jobs) {}
+
+const Handlers::Endpoint* Handlers::FindEndpoint(std::string_view name) {
+  const Endpoint* found = std::find_if(
+      std::begin(kEndpoints), std::end(kEndpoints),
+      [name](const Endpoint& endpoint) { return endpoint.name == name; });
+  return found == std::end(kEndpoints) ? nullptr : found;
+}
+
+std::vector<ProfileRow> Handlers::ListedRows() {
+  std::vector<ProfileRow> rows;
+  for (const Endpoint& endpoint : kEndpoints) {
+    if (endpoint.description.empty()) continue;
+    // Endpoints that are no snapshots count nothing, as in Go.
+    rows.push_back({endpoint.name, endpoint.description, 0, endpoint.links});
+  }
+  return rows;
+}
+
+template <typename T, typename Work>
+asio::awaitable<Result<T>> Handlers::Ask(Work work,
+                                         WorkerPool::Admission admission) {
+  auto deadline = std::chrono::steady_clock::now() + options_.slack;
+  Result<T> result =
+      co_await workers_.Run<T>(std::move(work), deadline, admission);
+  co_return result;
+}
+
+asio::awaitable<HttpResponse> Handlers::Handle(const HttpRequest& request) {
+  std::optional<RequestTarget> target = ParseTarget(request.target);
+  if (!target) co_return TextError(400, "malformed request target");
+  if (!target->clean_location.empty()) {
+    co_return Redirect(301, target->clean_location);
+  }
+  if (target->path == "/") co_return Redirect(302, "/debug/pprof/");
+  PprofRoute route = ParseRoute(target->path);
+  if (route.kind == PprofRoute::Kind::kOther) {
+    co_return TextError(404, "404 page not found");
+  }
+  if (route.kind == PprofRoute::Kind::kSlashless) {
+    co_return Redirect(301, WithQuery(target->raw_path + "/", *target));
+  }
+  Call call;
+  call.request = &request;
+  call.pid = RequestedPid(route, target->query);
+  call.target = std::move(*target);
+  call.route = std::move(route);
+  call.is_head = request.method == "HEAD";
+  HttpResponse response = co_await Dispatch(call);
+  co_return response;
+}
+
+asio::awaitable<HttpResponse> Handlers::Dispatch(const Call& call) {
+  const Endpoint* endpoint = FindEndpoint(call.route.name);
+  const std::string& method = call.request->method;
+  bool takes_post = endpoint != nullptr && endpoint->accepts_post;
+  bool is_allowed =
+      method == "GET" || method == "HEAD" || (method == "POST" && takes_post);
+  if (!is_allowed) {
+    co_return MethodNotAllowed(takes_post ? kGetHeadPost : kGetHead);
+  }
+  if (endpoint == nullptr) co_return TextError(404, "Unknown profile");
+  HttpResponse response = co_await (this->*endpoint->method)(call);
+  co_return response;
+}
+
+asio::awaitable<HttpResponse> Handlers::Index(const Call& call) {
+  if (!call.pid.ok()) co_return TextError(400, call.pid.status().message());
+  HttpResponse response;
+  if (*call.pid == 0) {
+    response = co_await HostIndex(call);
+  } else {
+    response = co_await ProcessIndex(call);
+  }
+  co_return response;
+}
+
+asio::awaitable<HttpResponse> Handlers::HostIndex(const Call& call) {
+  std::optional<ProcessOrder> order =
+      ParseProcessOrder(call.target.query.Get("sort"));
+  if (!order) {
+    co_return TextError(
+        400, "invalid value for \"sort\" - must be cpu, pid or comm");
+  }
+  bool is_text = DebugLevel(call.target.query) > 0;
+  auto work = [service = service_, is_text, order = *order,
+               host = call.request->host]() -> Result<HttpResponse> {
+    std::string description = service->HostDescription();
+    if (is_text) {
+      return Answer(kTextPlain, HostText(service->HostCounters(), description));
+    }
+    return Page(
+        ProcessListPage(service->ListProcesses(), order, host, description));
+  };
+  Result<HttpResponse> page = co_await Ask<HttpResponse>(std::move(work));
+  if (!page.ok()) co_return ProcessError(page.status(), 0);
+  co_return std::move(page).value();
+}
+
+asio::awaitable<HttpResponse> Handlers::ProcessIndex(const Call& call) {
+  int32_t pid = *call.pid;
+  bool is_text = DebugLevel(call.target.query) > 0;
+  bool is_path_form = call.route.path_pid.has_value();
+  auto work = [service = service_, pid, is_text, is_path_form,
+               host = call.request->host]() -> Result<HttpResponse> {
+    ASSIGN_OR_RETURN(ProcessRow process, service->DescribeProcess(pid));
+    std::string description = service->HostDescription();
+    if (is_text) {
+      ASSIGN_OR_RETURN(ProcessDiagnostics diagnostics,
+                       service->DiagnoseProcess(pid));
+      return Answer(kTextPlain,
+                    ProcessText(process, diagnostics, service->HostCounters(),
+                                description));
+    }
+    return Page(
+        ProcessPage(process, ListedRows(), is_path_form, host, description));
+  };
+  Result<HttpResponse> page = co_await Ask<HttpResponse>(std::move(work));
+  if (!page.ok()) co_return ProcessError(page.status(), pid);
+  co_return std::move(page).value();
+}
+
+asio::awaitable<HttpResponse> Handlers::CommandLine(const Call& call) {
+  if (!call.pid.ok()) co_return TextError(400, call.pid.status().message());
+  int32_t pid = *call.pid;
+  if (pid == 0) co_return TextError(400, "pid parameter is required");
+  auto work = [service = service_, pid] { return service->CommandLine(pid); };
+  Result<std::string> text = co_await Ask<std::string>(std::move(work));
+  if (!text.ok()) co_return ProcessError(text.status(), pid);
+  co_return Answer(kTextPlain, std::move(text).value());
+}
+
+asio::awaitable<HttpResponse> Handlers::Symbol(const Call& call) {
+  using Names = std::vector<std::pair<uint64_t, std::string>>;
+  // Never an error: one failing answer here makes pprof give up its report.
+  std::string body = "num_symbols: 1\n";
+  std::vector<uint64_t> addresses =
+      ParseAddresses(call.request->method == "POST" ? call.request->body
+                                                    : call.target.raw_query);
+  int32_t pid = call.pid.ok() ? *call.pid : 0;
+  if (pid == 0) {
+    pid = recent_pids_.Recall(call.request->client, clock_->Boot()).value_or(0);
+  }
+  if (pid != 0 && !addresses.empty()) {
+    auto work = [service = service_, pid,
+                 wanted = std::move(addresses)]() -> Result<Names> {
+      return service->LookUpSymbols(pid, wanted);
+    };
+    Result<Names> names = co_await Ask<Names>(std::move(work));
+    if (names.ok()) {
+      for (const auto& [address, name] : *names) {
+        body += fmt::format("{:#x} {}\n", address, OneLine(name));
+      }
+    }
+  }
+  co_return Answer(kTextPlain, std::move(body));
+}
+
+asio::awaitable<HttpResponse> Handlers::CpuProfile(const Call& call) {
+  if (!call.pid.ok()) co_return TextError(400, call.pid.status().message());
+  int32_t pid = *call.pid;
+  Result<ProfileParams> params = ParseProfileParams(
+      call.target.query, pid, clock_->Wall(), options_.limits);
+  if (!params.ok()) co_return TextError(400, params.status().message());
+  if (call.is_head) {
+    HttpResponse head = co_await ProbeProfile(*params);
+    co_return head;
+  }
+  Result<EncodedProfile> profile =
+      Status(StatusCode::kUnsupported, "no measurement");
+  if (params->history) {
+    profile = co_await Recall(*params);
+  } else {
+    profile = co_await Measure(*params);
+  }
+  if (!profile.ok()) co_return ProfileError(profile.status(), pid);
+  if (pid != 0) {
+    recent_pids_.Remember(call.request->client, pid, clock_->Boot());
+  }
+  co_return ProfileAnswer(params->render.format, std::move(profile->body));
+}
+
+asio::awaitable<HttpResponse> Handlers::ProbeProfile(ProfileParams params) {
+  int32_t pid = params.capture.pid;
+  if (pid != 0) {
+    auto work = [service = service_, pid] {
+      return service->DescribeProcess(pid);
+    };
+    Result<ProcessRow> process = co_await Ask<ProcessRow>(std::move(work));
+    if (!process.ok()) co_return ProcessError(process.status(), pid);
+    if (process->exited && !params.history) co_return NoSuchProcess(pid);
+  }
+  HttpResponse response = ProfileAnswer(params.render.format, "");
+  response.has_length = false;
+  co_return response;
+}
+
+asio::awaitable<Result<EncodedProfile>> Handlers::Recall(ProfileParams params) {
+  auto work = [service = service_, params = std::move(params)] {
+    return service->QueryHistory(*params.history, params.render);
+  };
+  Result<EncodedProfile> profile =
+      co_await Ask<EncodedProfile>(std::move(work));
+  co_return profile;
+}
+
+asio::awaitable<Result<EncodedProfile>> Handlers::Measure(
+    ProfileParams params) {
+  using OwnedCapture = std::unique_ptr<Capture>;
+  auto start = [service = service_, request = params.capture] {
+    return service->StartCapture(request);
+  };
+  Result<OwnedCapture> capture = co_await Ask<OwnedCapture>(std::move(start));
+  if (!capture.ok()) {
+    co_return capture.status().WithContext("Could not enable CPU profiling");
+  }
+  auto end =
+      std::chrono::steady_clock::now() + std::chrono::seconds(params.seconds);
+  bool waited = co_await WaitForCapture(**capture, params.capture.pid, end);
+  if (!waited) co_return Status(StatusCode::kIo, "the client left");
+  auto finish = [service = service_, running = std::move(*capture),
+                 render = std::move(params.render)]() mutable {
+    return service->FinishCapture(std::move(running), render);
+  };
+  Result<EncodedProfile> profile = co_await Ask<EncodedProfile>(
+      std::move(finish), WorkerPool::Admission::kAlways);
+  if (!profile.ok() && profile.status().code() != StatusCode::kTimeout) {
+    co_return Status(StatusCode::kIo, profile.status().message())
+        .WithContext("failed to collect profile");
+  }
+  co_return profile;
+}
+
+asio::awaitable<bool> Handlers::WaitForCapture(const Capture& capture,
+                                               int32_t pid,
+                                               WorkerPool::TimePoint end) {
+  auto executor = co_await asio::this_coro::executor;
+  asio::steady_timer timer(executor);
+  for (;;) {
+    auto now = std::chrono::steady_clock::now();
+    if (now >= end) co_return true;
+    if (pid != 0 && service_->TargetExited(capture)) co_return true;
+    timer.expires_at(std::min<WorkerPool::TimePoint>(
+        end, now + (pid != 0 ? options_.exit_poll : options_.slack)));
+    auto [error] =
+        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return false;
+  }
+}
+
+}  // namespace pprofd

@@ -1,0 +1,39 @@
+// ProfileParams: what a request for `profile` asks for.
+//
+// Parameters that Go has are as lenient as Go's; pprofd's own are strict.
+// Thread: pure function, value.
+#ifndef DAEMON_SERVER_PROFILE_PARAMS_H_
+#define DAEMON_SERVER_PROFILE_PARAMS_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/status.h"
+#include "daemon/model/profile_service.h"
+#include "daemon/server/query.h"
+
+namespace pprofd {
+
+struct ProfileParams {
+  int64_t seconds = 30;
+  CaptureRequest capture;
+  // from= and to=: the past, instead of a capture.
+  std::optional<HistoryRequest> history;
+  RenderOptions render;
+};
+
+struct ProfileLimits {
+  int64_t max_seconds = 3600;
+  uint32_t default_hz = 99;
+};
+
+// `pid` is that of the route, 0 for the whole host.
+// Fails: Invalid, with the text of the 400.
+Result<ProfileParams> ParseProfileParams(const Query& query, int32_t pid,
+                                         WallTime now,
+                                         const ProfileLimits& limits);
+
+}  // namespace pprofd
+
+#endif  // DAEMON_SERVER_PROFILE_PARAMS_H_

@@ -1,0 +1,150 @@
+#include "symbolizer/debug_files.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "symbolizer/byte_reader.h"
+
+namespace pprofd {
+namespace {
+
+struct Candidate {
+  std::string root;
+  std::string path;
+};
+
+uint32_t Crc(std::span<const uint8_t> bytes) {
+  uLong crc = crc32(0, nullptr, 0);
+  constexpr size_t kChunk = 1 << 24;
+  for (size_t i = 0; i < bytes.size(); i += kChunk) {
+    auto part = bytes.subspan(i, std::min(kChunk, bytes.size() - i));
+    crc = crc32(crc, part.data(), static_cast<uInt>(part.size()));
+  }
+  return static_cast<uint32_t>(crc);
+}
+
+// Empty if the file at `fd` is the module's debug file, else why it is not.
+std::string WhyUnfit(int fd, const BuildId& build_id,
+                     const std::optional<DebugLink>& link) {
+  auto map = MapFile(fd);
+  if (!map.ok()) return map.status().message();
+  auto elf = ElfFile::Parse(Bytes(*map));
+  if (!elf.ok()) return elf.status().message();
+  BuildId found = elf->build_id();
+  if (!build_id.empty() && !found.empty()) {
+    return found == build_id ? "" : "other build ID";
+  }
+  if (!link) return "no build ID";
+  if (Bytes(*map).size() > kMaxCrcBytes) return "too large for a CRC";
+  return Crc(Bytes(*map)) == link->crc ? "" : "other CRC";
+}
+
+std::string Folder(const std::string& path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+std::vector<Candidate> ListCandidates(const BuildId& build_id,
+                                      const std::optional<DebugLink>& link,
+                                      const DebugFileSearch& search) {
+  std::vector<std::string> paths;
+  std::string hex = build_id.Hex();
+  if (hex.size() > 2) {
+    for (const std::string& folder : search.debug_roots) {
+      paths.push_back(folder + "/.build-id/" + hex.substr(0, 2) + "/" +
+                      hex.substr(2) + ".debug");
+    }
+  }
+  if (link && search.module_path.starts_with('/')) {
+    std::string folder = Folder(search.module_path);
+    paths.push_back(folder + "/" + link->name);
+    paths.push_back(folder + "/.debug/" + link->name);
+    for (const std::string& debug_root : search.debug_roots) {
+      paths.push_back(debug_root + folder + "/" + link->name);
+    }
+  }
+  std::vector<Candidate> candidates;
+  if (!search.root.empty()) {
+    for (const std::string& path : paths) {
+      candidates.push_back({search.root, path});
+    }
+  }
+  for (const std::string& path : paths) candidates.push_back({"/", path});
+  return candidates;
+}
+
+}  // namespace
+
+std::optional<DebugLink> ReadDebugLink(const ElfFile& file) {
+  const ElfSection* section = file.FindSection(".gnu_debuglink");
+  if (section == nullptr) return std::nullopt;
+  std::vector<uint8_t> storage;
+  auto bytes = file.ReadSection(*section, storage, 4096);
+  if (!bytes.ok()) return std::nullopt;
+  ByteReader reader(*bytes);
+  DebugLink link{.name = std::string(reader.CString())};
+  reader.Skip((4 - reader.offset() % 4) % 4);
+  link.crc = reader.U32();
+  bool is_plain_name = !link.name.empty() && link.name != ".." &&
+                       link.name.find('/') == std::string::npos;
+  if (!reader.ok() || !is_plain_name) return std::nullopt;
+  return link;
+}
+
+Result<UniqueFd> OpenInRoot(const std::string& root, const std::string& path) {
+  UniqueFd root_fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root_fd) return Status::FromErrno(errno, root);
+  open_how how = {};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  UniqueFd handle(static_cast<int>(
+      syscall(SYS_openat2, root_fd.get(), path.c_str(), &how, sizeof(how))));
+  if (!handle) return Status::FromErrno(errno, path);
+  struct stat info;
+  if (fstat(handle.get(), &info) != 0) return Status::FromErrno(errno, path);
+  if (!S_ISREG(info.st_mode)) {
+    return Status(StatusCode::kInvalid, path + ": not a regular file");
+  }
+  std::string link = "/proc/self/fd/" + std::to_string(handle.get());
+  UniqueFd file(open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return Status::FromErrno(errno, path);
+  return file;
+}
+
+DebugFile FindDebugFile(const ElfFile& module, const DebugFileSearch& search,
+                        std::vector<std::string>& attempts) {
+  BuildId build_id = module.build_id();
+  std::optional<DebugLink> link = ReadDebugLink(module);
+  if (build_id.empty() && !link) {
+    attempts.push_back("separate debug file: neither build ID nor debug link");
+    return {};
+  }
+  std::vector<Candidate> candidates = ListCandidates(build_id, link, search);
+  for (const Candidate& candidate : candidates) {
+    auto fd = OpenInRoot(candidate.root, candidate.path);
+    if (!fd.ok()) continue;
+    std::string shown = (candidate.root == "/" ? "" : candidate.root) +
+                        candidate.path;
+    std::string reason = WhyUnfit(fd->get(), build_id, link);
+    if (reason.empty()) return {.fd = std::move(*fd), .path = shown};
+    attempts.push_back(shown + ": " + reason);
+  }
+  std::string tried;
+  for (const std::string& debug_root : search.debug_roots) {
+    tried += (tried.empty() ? "" : ", ") + debug_root;
+  }
+  attempts.push_back("separate debug file: none for build ID " +
+                     (build_id.empty() ? "(none)" : build_id.Hex()) +
+                     " under " + tried);
+  return {};
+}
+
+}  // namespace pprofd

@@ -1,0 +1,86 @@
+#include "symbolizer/decompress.h"
+
+#include <zlib.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace pprofd {
+namespace {
+
+constexpr uint64_t kFirstBytes = 1 << 20;
+constexpr uint64_t kMaxChunk = 1 << 30;  // zlib counts in 32 bits
+
+Status CheckClaim(uint64_t claimed_bytes, uint64_t max_bytes) {
+  if (claimed_bytes > max_bytes) {
+    return Status(StatusCode::kExhausted, "decompressed size above the limit");
+  }
+  return Status::Ok();
+}
+
+Status BadStream() {
+  return Status(StatusCode::kCorrupt, "bad compressed stream");
+}
+
+// Makes room for more output; false when all claimed bytes are there.
+bool Grow(std::vector<uint8_t>& output, uint64_t used, uint64_t claimed_bytes) {
+  if (used < output.size()) return true;
+  if (output.size() >= claimed_bytes) return false;
+  output.resize(std::min(claimed_bytes,
+                         std::max<uint64_t>(kFirstBytes, output.size() * 2)));
+  return true;
+}
+
+}  // namespace
+
+Status InflateZlib(std::span<const uint8_t> input, uint64_t claimed_bytes,
+                   uint64_t max_bytes, std::vector<uint8_t>& output) {
+  RETURN_IF_ERROR(CheckClaim(claimed_bytes, max_bytes));
+  z_stream stream = {};
+  if (inflateInit(&stream) != Z_OK) return BadStream();
+  std::unique_ptr<z_stream, int (*)(z_stream*)> cleanup(&stream, inflateEnd);
+  output.clear();
+  uint64_t used = 0;
+  uint64_t read = 0;
+  int code = Z_OK;
+  while (code == Z_OK && Grow(output, used, claimed_bytes)) {
+    uint64_t in = std::min<uint64_t>(kMaxChunk, input.size() - read);
+    uint64_t out = std::min<uint64_t>(kMaxChunk, output.size() - used);
+    stream.next_in = const_cast<Bytef*>(input.data() + read);
+    stream.avail_in = static_cast<uInt>(in);
+    stream.next_out = output.data() + used;
+    stream.avail_out = static_cast<uInt>(out);
+    code = inflate(&stream, Z_NO_FLUSH);
+    read += in - stream.avail_in;
+    used += out - stream.avail_out;
+  }
+  if (code != Z_OK && code != Z_STREAM_END) return BadStream();
+  if (used != claimed_bytes) return BadStream();
+  output.resize(used);
+  return Status::Ok();
+}
+
+Status InflateZstd(std::span<const uint8_t> input, uint64_t claimed_bytes,
+                   uint64_t max_bytes, std::vector<uint8_t>& output) {
+  RETURN_IF_ERROR(CheckClaim(claimed_bytes, max_bytes));
+  std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
+                                                             ZSTD_freeDCtx);
+  if (context == nullptr) return BadStream();
+  output.clear();
+  uint64_t used = 0;
+  ZSTD_inBuffer in{input.data(), input.size(), 0};
+  while (Grow(output, used, claimed_bytes)) {
+    ZSTD_outBuffer out{output.data() + used, output.size() - used, 0};
+    size_t in_before = in.pos;
+    size_t code = ZSTD_decompressStream(context.get(), &out, &in);
+    if (ZSTD_isError(code)) return BadStream();
+    used += out.pos;
+    if (out.pos == 0 && in.pos == in_before) break;
+  }
+  if (used != claimed_bytes) return BadStream();
+  output.resize(used);
+  return Status::Ok();
+}
+
+}  // namespace pprofd

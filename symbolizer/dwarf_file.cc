@@ -1,0 +1,120 @@
+#include "symbolizer/dwarf_file.h"
+
+#include <elf.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "symbolizer/elf_file.h"
+
+namespace pprofd {
+namespace {
+
+// Bytes that libelf will make of the compressed debug sections, as claimed.
+Result<uint64_t> ClaimedDecompressedBytes(const ElfFile& file) {
+  uint64_t total = 0;
+  for (const ElfSection& section : file.sections()) {
+    bool is_zdebug = section.name.starts_with(".zdebug_");
+    bool is_compressed = (section.flags & SHF_COMPRESSED) != 0;
+    if (section.type == SHT_NOBITS || (!is_zdebug && !is_compressed)) continue;
+    if (section.size < sizeof(Elf64_Chdr) ||
+        section.offset.value > file.bytes().size() ||
+        section.size > file.bytes().size() - section.offset.value) {
+      return Status(StatusCode::kCorrupt, section.name + ": bad compression");
+    }
+    const uint8_t* raw = file.bytes().data() + section.offset.value;
+    uint64_t claimed = 0;
+    if (is_compressed) {
+      Elf64_Chdr header;
+      std::memcpy(&header, raw, sizeof(header));
+      claimed = header.ch_size;
+    } else {
+      for (int i = 4; i < 12; ++i) claimed = claimed << 8 | raw[i];
+    }
+    if (claimed > DwarfFile::kMaxDecompressedBytes - total) {
+      return Status(StatusCode::kExhausted, "debug sections too large");
+    }
+    total += claimed;
+  }
+  return total;
+}
+
+std::span<const uint8_t> SectionBytes(Elf_Scn* section) {
+  Elf_Data* data = elf_rawdata(section, nullptr);
+  if (data == nullptr || data->d_buf == nullptr) return {};
+  return {static_cast<const uint8_t*>(data->d_buf), data->d_size};
+}
+
+}  // namespace
+
+LineSections FindLineSections(Dwarf* dwarf) {
+  LineSections sections;
+  Elf* elf = dwarf_getelf(dwarf);
+  size_t names = 0;
+  if (elf == nullptr || elf_getshdrstrndx(elf, &names) != 0) return sections;
+  Elf_Scn* section = nullptr;
+  while ((section = elf_nextscn(elf, section)) != nullptr) {
+    Elf64_Shdr* header = elf64_getshdr(section);
+    if (header == nullptr || header->sh_type == SHT_NOBITS) continue;
+    const char* text = elf_strptr(elf, names, header->sh_name);
+    if (text == nullptr) continue;
+    std::string_view name(text);
+    if (name == ".debug_line" || name == ".zdebug_line") {
+      sections.line = SectionBytes(section);
+    } else if (name == ".debug_str" || name == ".zdebug_str") {
+      sections.str = SectionBytes(section);
+    } else if (name == ".debug_line_str" || name == ".zdebug_line_str") {
+      sections.line_str = SectionBytes(section);
+    }
+  }
+  return sections;
+}
+
+Result<std::unique_ptr<DwarfFile>> DwarfFile::Open(MemoryMap map) {
+  std::unique_ptr<DwarfFile> file(new DwarfFile());
+  file->map_ = std::move(map);
+  ASSIGN_OR_RETURN(ElfFile elf, ElfFile::Parse(Bytes(file->map_)));
+  ASSIGN_OR_RETURN(file->decompressed_bytes_, ClaimedDecompressedBytes(elf));
+  uint64_t start = UINT64_MAX;
+  uint64_t end = 0;
+  for (const ElfSegment& segment : elf.segments()) {
+    if (segment.type != PT_LOAD || (segment.flags & PF_X) == 0) continue;
+    start = std::min(start, segment.address.value);
+    end = std::max(end, segment.address.value + segment.memory_size);
+  }
+  if (start < end) {
+    file->code_start_ = std::max<uint64_t>(start, 2);  // 0, 1: tombstones
+    file->code_end_ = end;
+  }
+  // libelf writes section headers in place when it decompresses; the mapping is
+  // private, so that the file stays as it is.
+  auto [data, size] = file->map_.get();
+  if (mprotect(data, size, PROT_READ | PROT_WRITE) != 0) {
+    return Status::FromErrno(errno, "mprotect");
+  }
+  elf_version(EV_CURRENT);
+  file->elf_ = UniqueHandle<ElfHandleTraits>(
+      elf_memory(reinterpret_cast<char*>(data), size));
+  if (!file->elf_) {
+    return Status(StatusCode::kCorrupt,
+                  std::string("libelf: ") + elf_errmsg(-1));
+  }
+  RETURN_IF_ERROR(file->Restart());
+  return file;
+}
+
+Status DwarfFile::Restart() {
+  dwarf_.Reset();
+  dwarf_.Reset(dwarf_begin_elf(elf_.get(), DWARF_C_READ, nullptr));
+  if (!dwarf_) {
+    return Status(StatusCode::kNotFound,
+                  std::string("libdw: ") + dwarf_errmsg(-1));
+  }
+  line_sections_ = FindLineSections(dwarf_.get());
+  return Status::Ok();
+}
+
+}  // namespace pprofd

@@ -1,0 +1,78 @@
+// DwarfFile: libdw's view of one ELF file, and the line sections beside it.
+//
+// libdw keeps whatever it parses (abbreviations, units) until the end; Restart()
+// throws that away and costs next to nothing. Files are mapped by us, never by
+// libdw, so that a file cut while in use reads as zeros (see MapFile).
+// Owns: the mapping, Elf, Dwarf. Borrows: nothing.
+// Thread: one owner at a time.
+// Bound: kMaxDecompressedBytes of compressed sections.
+// Fails: Corrupt, Unsupported, NotFound (no DWARF in it), Exhausted.
+#ifndef SYMBOLIZER_DWARF_FILE_H_
+#define SYMBOLIZER_DWARF_FILE_H_
+
+#include <elfutils/libdw.h>
+#include <libelf.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "daemon/base/status.h"
+#include "daemon/base/unique_handle.h"
+
+namespace pprofd {
+
+struct ElfHandleTraits {
+  using Value = Elf*;
+  static Value Null() { return nullptr; }
+  static void Release(Value elf) { elf_end(elf); }
+};
+struct DwarfHandleTraits {
+  using Value = Dwarf*;
+  static Value Null() { return nullptr; }
+  static void Release(Value dwarf) { dwarf_end(dwarf); }
+};
+
+// Sections that line tables are made of; empty spans where absent.
+struct LineSections {
+  std::span<const uint8_t> line;
+  std::span<const uint8_t> str;
+  std::span<const uint8_t> line_str;
+};
+// Views into `dwarf`'s own sections, valid as long as its Elf is.
+LineSections FindLineSections(Dwarf* dwarf);
+
+class DwarfFile {
+ public:
+  static constexpr uint64_t kMaxDecompressedBytes = 512 << 20;
+
+  static Result<std::unique_ptr<DwarfFile>> Open(MemoryMap map);
+
+  Dwarf* dwarf() { return dwarf_.get(); }
+  const LineSections& line_sections() const { return line_sections_; }
+  // Of compressed sections, which live in memory while the file is open.
+  uint64_t decompressed_bytes() const { return decompressed_bytes_; }
+  // Start and end of the code of the file: ranges outside of it are left-overs
+  // of functions that the linker dropped.
+  uint64_t code_start() const { return code_start_; }
+  uint64_t code_end() const { return code_end_; }
+
+  // Forgets what libdw has cached. Invalidates everything got from dwarf().
+  Status Restart();
+
+ private:
+  DwarfFile() = default;
+
+  MemoryMap map_;
+  UniqueHandle<ElfHandleTraits> elf_;
+  UniqueHandle<DwarfHandleTraits> dwarf_;
+  LineSections line_sections_;
+  uint64_t decompressed_bytes_ = 0;
+  uint64_t code_start_ = 0;
+  uint64_t code_end_ = UINT64_MAX;
+};
+
+}  // namespace pprofd
+
+#endif  // SYMBOLIZER_DWARF_FILE_H_

@@ -1,0 +1,340 @@
+#include "symbolizer/dwarf_index.h"
+
+#include <dwarf.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "symbolizer/demangle.h"
+
+namespace pprofd {
+namespace {
+
+constexpr size_t kMaxNameBytes = 64 << 10;
+constexpr size_t kMaxHeaders = 64;
+// libdw keeps abbreviations of each unit it has seen, some 30 KB each.
+constexpr size_t kUnitsBetweenRestarts = 128;
+
+// Text of an attribute, of the DIE or of those it refers to; "" if absent.
+std::string_view TextOf(Dwarf_Die* die, unsigned name) {
+  Dwarf_Attribute attribute;
+  if (dwarf_attr_integrate(die, name, &attribute) == nullptr) return {};
+  const char* text = dwarf_formstring(&attribute);
+  if (text == nullptr) return {};
+  return {text, strnlen(text, kMaxNameBytes)};
+}
+
+uint64_t NumberOf(Dwarf_Die* die, unsigned name) {
+  Dwarf_Attribute attribute;
+  Dwarf_Word value = 0;
+  if (dwarf_attr_integrate(die, name, &attribute) == nullptr ||
+      dwarf_formudata(&attribute, &value) != 0) {
+    return 0;
+  }
+  return value;
+}
+
+// The DIE at the end of the chain of references: what was declared first.
+Dwarf_Die FirstDeclaration(Dwarf_Die die) {
+  constexpr int kMaxReferences = 16;
+  for (int i = 0; i < kMaxReferences; ++i) {
+    Dwarf_Attribute attribute;
+    Dwarf_Die next;
+    if ((dwarf_attr(&die, DW_AT_abstract_origin, &attribute) == nullptr &&
+         dwarf_attr(&die, DW_AT_specification, &attribute) == nullptr) ||
+        dwarf_formref_die(&attribute, &next) == nullptr) {
+      break;
+    }
+    die = next;
+  }
+  return die;
+}
+
+// Name of one scope; of a function, its linkage name, if it has one.
+std::string ScopePart(DwarfFile& file, uint64_t offset) {
+  constexpr std::string_view kLambda = "<lambda";
+  Dwarf_Die die;
+  if (dwarf_offdie(file.dwarf(), offset, &die) == nullptr) return "{unknown}";
+  if (dwarf_tag(&die) == DW_TAG_subprogram) {
+    std::string_view linkage_name = TextOf(&die, DW_AT_linkage_name);
+    if (!linkage_name.empty()) return std::string(linkage_name);
+  }
+  std::string name(TextOf(&die, DW_AT_name));
+  if (name.starts_with(kLambda) && name.ends_with('>')) {
+    return "{" + name.substr(1, name.size() - 2) + "}";
+  }
+  if (!name.empty()) return name;
+  return dwarf_tag(&die) == DW_TAG_namespace ? "(anonymous namespace)"
+                                             : "{unnamed type}";
+}
+
+uint32_t Narrow(uint64_t value) {
+  return static_cast<uint32_t>(std::min<uint64_t>(value, UINT32_MAX));
+}
+
+}  // namespace
+
+DwarfIndex::DwarfIndex(DwarfFile& file) { ListUnits(file); }
+
+void DwarfIndex::ListUnits(DwarfFile& file) {
+  std::vector<RangeMap::Range> ranges;
+  Dwarf_Off offset = 0;
+  Dwarf_Off next = 0;
+  size_t header_size = 0;
+  while (units_.size() < kMaxUnits &&
+         dwarf_nextcu(file.dwarf(), offset, &next, &header_size, nullptr,
+                      nullptr, nullptr) == 0) {
+    Dwarf_Die die;
+    Dwarf_Off die_offset = offset + header_size;
+    offset = next;
+    if (dwarf_offdie(file.dwarf(), die_offset, &die) == nullptr ||
+        dwarf_tag(&die) != DW_TAG_compile_unit) {
+      continue;
+    }
+    auto number = static_cast<uint32_t>(units_.size());
+    std::vector<RangeMap::Range> unit_ranges = CodeRanges(file, &die);
+    if (unit_ranges.empty() && dwarf_haschildren(&die) != 1) continue;
+    units_.push_back({.die_offset = die_offset, .end_offset = next});
+    if (unit_ranges.empty()) unranged_.push_back(number);
+    for (RangeMap::Range& range : unit_ranges) {
+      range.value = number;
+      ranges.push_back(range);
+    }
+  }
+  ranges_ = RangeMap(std::move(ranges));
+}
+
+DwarfIndex::Answer DwarfIndex::Find(DwarfFile& file, SymbolPool& pool,
+                                    ModuleAddr address, Deadline deadline,
+                                    std::vector<CodeLine>& lines) {
+  if (std::chrono::steady_clock::now() >= deadline) return Answer::kTimeout;
+  std::optional<uint32_t> unit = ranges_.Find(address.value);
+  if (!unit) {
+    if (!IndexUnrangedUnits(file, deadline)) return Answer::kTimeout;
+    unit = late_ranges_.Find(address.value);
+    if (!unit) return Answer::kNothing;
+  }
+  return FindInUnit(file, pool, *unit, address, lines);
+}
+
+// Units without ranges mostly hold data only, so they wait until an address is
+// in no other unit. False when the deadline passed.
+bool DwarfIndex::IndexUnrangedUnits(DwarfFile& file, Deadline deadline) {
+  if (unranged_indexed_ == unranged_.size()) return true;
+  while (unranged_indexed_ < unranged_.size()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    uint32_t number = unranged_[unranged_indexed_++];
+    UnitIndex& index = IndexOf(file, units_[number]);
+    if (index.ranges.empty()) {
+      unit_bytes_ -= index.bytes();
+      units_[number].index.reset();
+      continue;
+    }
+    for (RangeMap::Range range : index.ranges.Segments()) {
+      range.value = number;
+      late_ranges_list_.push_back(range);
+    }
+  }
+  late_ranges_ = RangeMap(std::exchange(late_ranges_list_, {}));
+  return true;
+}
+
+UnitIndex& DwarfIndex::IndexOf(DwarfFile& file, Unit& unit) {
+  unit.last_used = ++uses_;
+  if (unit.index != nullptr) return *unit.index;
+  unit.index = std::make_unique<UnitIndex>();
+  if (++indexed_since_restart_ >= kUnitsBetweenRestarts) {
+    indexed_since_restart_ = 0;
+    headers_.clear();
+    if (!file.Restart().ok()) return *unit.index;
+  }
+  Dwarf_Die die;
+  if (dwarf_offdie(file.dwarf(), unit.die_offset, &die) != nullptr) {
+    *unit.index = BuildUnitIndex(file, die, unit.end_offset);
+  }
+  unit_bytes_ += unit.index->bytes();
+  return *unit.index;
+}
+
+DwarfIndex::Answer DwarfIndex::FindInUnit(DwarfFile& file, SymbolPool& pool,
+                                          uint32_t number, ModuleAddr address,
+                                          std::vector<CodeLine>& lines) {
+  Unit& unit = units_[number];
+  const UnitIndex& index = IndexOf(file, unit);
+  std::optional<uint32_t> innermost = index.ranges.Find(address.value);
+  const LineRow* row = index.lines.Find(address.value);
+  if (!innermost && row == nullptr) return Answer::kNothing;
+  Dwarf_Die unit_die;
+  if (dwarf_offdie(file.dwarf(), unit.die_offset, &unit_die) == nullptr) {
+    return Answer::kNothing;
+  }
+  uint32_t line = 0;
+  uint32_t column = 0;
+  uint32_t path = 0;
+  if (row != nullptr) {
+    line = row->line;
+    column = row->column;
+    path = FileOf(file, pool, unit_die, row->file);
+  }
+  if (!innermost) {
+    lines.push_back(MakeLine({}, path, line, column));
+    return Answer::kLineOnly;
+  }
+  for (uint32_t i = *innermost; i != Call::kNone; i = index.calls[i].parent) {
+    const Call& call = index.calls[i];
+    const Declaration& declaration = Declare(file, pool, call.named_by);
+    lines.push_back(MakeLine(declaration, path, line, column));
+    line = call.call_line;
+    column = call.call_column;
+    path = FileOf(file, pool, unit_die, call.call_file);
+  }
+  return Answer::kFunction;
+}
+
+// A function's file is that of its line, so that tools find the source of the
+// line; its start line holds only where both are in one file.
+CodeLine DwarfIndex::MakeLine(const Declaration& declaration, uint32_t file,
+                              uint32_t line, uint32_t column) {
+  PooledFunction function{.name = declaration.name,
+                          .linkage_name = declaration.linkage_name,
+                          .file = file,
+                          .start_line = 0};
+  if (file == 0) function.file = declaration.file;
+  if (function.file == declaration.file) function.start_line = declaration.line;
+  return {.function = function, .line = line, .column = column};
+}
+
+const DwarfIndex::Declaration& DwarfIndex::Declare(DwarfFile& file,
+                                                   SymbolPool& pool,
+                                                   DieRef ref) {
+  auto [it, is_new] =
+      declarations_.try_emplace(ref.offset * 2 + (ref.is_alternate ? 1 : 0));
+  Declaration& declaration = it->second;
+  if (!is_new) return declaration;
+  Dwarf* dwarf = ref.is_alternate ? dwarf_getalt(file.dwarf()) : file.dwarf();
+  Dwarf_Die die;
+  if (dwarf == nullptr || dwarf_offdie(dwarf, ref.offset, &die) == nullptr) {
+    return declaration;
+  }
+  std::string_view linkage_name = TextOf(&die, DW_AT_linkage_name);
+  if (linkage_name.empty()) {
+    linkage_name = TextOf(&die, DW_AT_MIPS_linkage_name);
+  }
+  declaration.linkage_name = pool.strings().Add(linkage_name);
+  declaration.name = pool.strings().Add(
+      linkage_name.empty() ? NameOf(file, pool, &die)
+                           : std::string(TextOf(&die, DW_AT_name)));
+  declaration.line = Narrow(NumberOf(&die, DW_AT_decl_line));
+  declaration.file = DeclaredFile(file, pool, &die);
+  return declaration;
+}
+
+// The name of a function without linkage name, with the scopes around its first
+// declaration where those are known.
+std::string DwarfIndex::NameOf(DwarfFile& file, SymbolPool& pool,
+                               Dwarf_Die* die) {
+  std::string name(TextOf(die, DW_AT_name));
+  Dwarf_Die first = FirstDeclaration(*die);
+  if (name.empty() || dwarf_cu_getdwarf(first.cu) != file.dwarf()) return name;
+  uint64_t offset = dwarf_dieoffset(&first);
+  auto after = std::upper_bound(
+      units_.begin(), units_.end(), offset,
+      [](uint64_t value, const Unit& u) { return value < u.die_offset; });
+  if (after == units_.begin()) return name;
+  const Unit& unit = *(after - 1);
+  if (unit.index == nullptr || offset >= unit.end_offset) return name;
+  uint32_t scope = unit.index->scopes.FindAround(
+      static_cast<uint32_t>(offset - unit.die_offset));
+  if (scope == Scope::kNone) return name;
+  return ScopeName(file, pool, unit, scope) + "::" + name;
+}
+
+std::string DwarfIndex::ScopeName(DwarfFile& file, SymbolPool& pool,
+                                  const Unit& unit, uint32_t scope) {
+  std::vector<uint32_t> path;  // innermost first
+  for (; scope != Scope::kNone; scope = unit.index->scopes.scope(scope).parent) {
+    path.push_back(scope);
+  }
+  std::string name;
+  for (auto it = path.rbegin(); it != path.rend(); ++it) {
+    uint64_t offset = unit.die_offset + unit.index->scopes.scope(*it).start;
+    auto [known, is_new] = scope_names_.try_emplace(offset, 0);
+    if (is_new) {
+      std::string part = ScopePart(file, offset);
+      bool is_whole = part.starts_with("_Z");
+      if (is_whole) part = Demangle(part, DemangleStyle::kShort);
+      std::string whole = is_whole || name.empty() ? part : name + "::" + part;
+      if (whole.size() > kMaxNameBytes) whole = part;
+      known->second = pool.strings().Add(whole);
+    }
+    name = pool.strings().Get(known->second);
+  }
+  return name;
+}
+
+// File numbers are those of the unit that the attribute was found in.
+uint32_t DwarfIndex::DeclaredFile(DwarfFile& file, SymbolPool& pool,
+                                  Dwarf_Die* die) {
+  Dwarf_Attribute attribute;
+  Dwarf_Word number = 0;
+  Dwarf_Die unit_die;
+  if (dwarf_attr_integrate(die, DW_AT_decl_file, &attribute) == nullptr ||
+      dwarf_formudata(&attribute, &number) != 0 ||
+      dwarf_cu_die(attribute.cu, &unit_die, nullptr, nullptr, nullptr, nullptr,
+                   nullptr, nullptr) == nullptr) {
+    return 0;
+  }
+  return FileOf(file, pool, unit_die, number);
+}
+
+uint32_t DwarfIndex::FileOf(DwarfFile& file, SymbolPool& pool,
+                            Dwarf_Die unit_die, uint64_t number) {
+  Dwarf* dwarf = dwarf_cu_getdwarf(unit_die.cu);
+  bool is_alternate = dwarf != file.dwarf();
+  uint64_t unit = dwarf_dieoffset(&unit_die) * 2 + (is_alternate ? 1 : 0);
+  auto [it, is_new] = files_.try_emplace({unit, number}, 0);
+  if (!is_new) return it->second;
+  auto known = headers_.find(unit);
+  if (known == headers_.end()) {
+    if (headers_.size() >= kMaxHeaders) headers_.clear();
+    UnitFiles files;
+    LineSections sections =
+        is_alternate ? FindLineSections(dwarf) : file.line_sections();
+    if (auto header = UnitLineHeader(sections, &unit_die)) {
+      files.header = std::move(*header);
+    }
+    files.folder = TextOf(&unit_die, DW_AT_comp_dir);
+    known = headers_.emplace(unit, std::move(files)).first;
+  }
+  const UnitFiles& files = known->second;
+  it->second = pool.strings().Add(files.header.Path(number, files.folder));
+  return it->second;
+}
+
+void DwarfIndex::DropUnits(size_t max_bytes) {
+  if (unit_bytes_ <= max_bytes) return;
+  std::vector<Unit*> indexed;
+  for (Unit& unit : units_) {
+    if (unit.index != nullptr) indexed.push_back(&unit);
+  }
+  std::sort(indexed.begin(), indexed.end(), [](const Unit* a, const Unit* b) {
+    return a->last_used < b->last_used;
+  });
+  for (Unit* unit : indexed) {
+    if (unit_bytes_ <= max_bytes) break;
+    unit_bytes_ -= unit->index->bytes();
+    unit->index.reset();
+  }
+}
+
+size_t DwarfIndex::bytes() const {
+  constexpr size_t kHashSlot = 2 * sizeof(void*);
+  return unit_bytes_ + ranges_.bytes() + late_ranges_.bytes() +
+         units_.capacity() * sizeof(Unit) +
+         declarations_.size() * (sizeof(Declaration) + kHashSlot) +
+         files_.size() * (sizeof(uint64_t) * 3) +
+         scope_names_.size() * (sizeof(uint64_t) * 2);
+}
+
+}  // namespace pprofd

@@ -1,0 +1,109 @@
+// DwarfIndex: ModuleAddr → lines with inlined calls, from one file's DWARF.
+//
+// Two steps, both lazy: a table of compilation units by address (their own
+// ranges; .debug_aranges is often incomplete), and per unit, when an address
+// first falls into it, a UnitIndex. Names are read when first hit. libdw's own
+// look-ups by address are not used: they walk a unit for each question.
+// Owns: the indexes. Borrows: the DwarfFile and SymbolPool of each call, which
+//   must be of the same file, and the same pool, every time.
+// Thread: one owner at a time.
+// Bound: kMaxUnits; DropUnits() for the bytes.
+#ifndef SYMBOLIZER_DWARF_INDEX_H_
+#define SYMBOLIZER_DWARF_INDEX_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
+#include "daemon/model/ids.h"
+#include "symbolizer/dwarf_file.h"
+#include "symbolizer/dwarf_unit.h"
+#include "symbolizer/symbol_pool.h"
+
+namespace pprofd {
+
+class DwarfIndex {
+ public:
+  static constexpr size_t kMaxUnits = 1 << 18;
+  using Deadline = std::chrono::steady_clock::time_point;
+
+  enum class Answer {
+    kFunction,  // lines of a function, and of calls inlined into it
+    kLineOnly,  // one line without a function (assembly)
+    kNothing,
+    kTimeout,  // the deadline passed before the unit was indexed
+  };
+
+  // Lists the units of `file`.
+  explicit DwarfIndex(DwarfFile& file);
+
+  // Appends to `lines`, innermost call first.
+  Answer Find(DwarfFile& file, SymbolPool& pool, ModuleAddr address,
+              Deadline deadline, std::vector<CodeLine>& lines);
+
+  // To be called before `file` is closed: drops views into it.
+  void EndBatch() { headers_.clear(); }
+  // Drops the least recently used unit indexes until at most max_bytes remain.
+  void DropUnits(size_t max_bytes);
+
+  size_t unit_count() const { return units_.size(); }
+  size_t bytes() const;
+
+ private:
+  struct Unit {
+    uint64_t die_offset = 0;
+    uint64_t end_offset = 0;
+    uint64_t last_used = 0;
+    std::unique_ptr<UnitIndex> index = nullptr;
+  };
+  // What names one function, read from its DIE and those it refers to.
+  struct Declaration {
+    uint32_t name = 0;
+    uint32_t linkage_name = 0;
+    uint32_t file = 0;
+    uint32_t line = 0;
+  };
+  struct UnitFiles {
+    LineHeader header;
+    std::string folder;  // DW_AT_comp_dir
+  };
+
+  void ListUnits(DwarfFile& file);
+  bool IndexUnrangedUnits(DwarfFile& file, Deadline deadline);
+  UnitIndex& IndexOf(DwarfFile& file, Unit& unit);
+  Answer FindInUnit(DwarfFile& file, SymbolPool& pool, uint32_t number,
+                    ModuleAddr address, std::vector<CodeLine>& lines);
+  CodeLine MakeLine(const Declaration& declaration, uint32_t file,
+                    uint32_t line, uint32_t column);
+  const Declaration& Declare(DwarfFile& file, SymbolPool& pool, DieRef ref);
+  std::string NameOf(DwarfFile& file, SymbolPool& pool, Dwarf_Die* die);
+  std::string ScopeName(DwarfFile& file, SymbolPool& pool, const Unit& unit,
+                        uint32_t scope);
+  uint32_t DeclaredFile(DwarfFile& file, SymbolPool& pool, Dwarf_Die* die);
+  uint32_t FileOf(DwarfFile& file, SymbolPool& pool, Dwarf_Die unit_die,
+                  uint64_t number);
+
+  std::vector<Unit> units_;
+  RangeMap ranges_;                 // address → number of a unit
+  std::vector<uint32_t> unranged_;  // units that do not say where they are
+  size_t unranged_indexed_ = 0;
+  std::vector<RangeMap::Range> late_ranges_list_;
+  RangeMap late_ranges_;  // of unranged_, once all are indexed
+  size_t unit_bytes_ = 0;
+  uint64_t uses_ = 0;
+  size_t indexed_since_restart_ = 0;
+  // Key: DIE offset * 2 + is_alternate. Nodes: references stay valid.
+  absl::node_hash_map<uint64_t, Declaration> declarations_;
+  absl::flat_hash_map<uint64_t, uint32_t> scope_names_;  // key: DIE offset
+  // Key: (unit DIE offset * 2 + is_alternate, file number).
+  absl::flat_hash_map<std::pair<uint64_t, uint64_t>, uint32_t> files_;
+  absl::node_hash_map<uint64_t, UnitFiles> headers_;  // of this batch
+};
+
+}  // namespace pprofd
+
+#endif  // SYMBOLIZER_DWARF_INDEX_H_

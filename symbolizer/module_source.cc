@@ -1,0 +1,276 @@
+#include "symbolizer/module_source.h"
+
+#include <elf.h>
+
+#include <algorithm>
+
+#include "symbolizer/demangle.h"
+#include "symbolizer/plt_names.h"
+
+namespace pprofd {
+namespace {
+
+bool HasDwarf(const ElfFile& file) {
+  for (const char* name : {".debug_info", ".zdebug_info"}) {
+    const ElfSection* section = file.FindSection(name);
+    if (section != nullptr && section->type != SHT_NOBITS) return true;
+  }
+  return false;
+}
+
+bool LooksMangled(const std::string& name) {
+  return name.starts_with("_Z") || name.starts_with("_R");
+}
+
+// Names of C++ functions without linkage name, never those of Go or C.
+bool LooksLikeCplusplus(const std::string& name) {
+  return name.find('<') != std::string::npos ||
+         name.find("::") != std::string::npos;
+}
+
+std::string Found(const std::string& where, size_t count,
+                  const std::string& what) {
+  return where + ": " + std::to_string(count) + " " + what;
+}
+
+}  // namespace
+
+ModuleSymbols ModuleSource::Symbolize(int file,
+                                      std::span<const ModuleAddr> addresses,
+                                      DemangleStyle style, Deadline deadline) {
+  if (chains_.size() > kMaxChains) {
+    chains_.clear();
+    cached_lines_.clear();
+  }
+  // By address, so that a unit is done with before the next begins.
+  std::vector<ModuleAddr> missing;
+  for (ModuleAddr address : addresses) {
+    if (!chains_.contains(address.value)) missing.push_back(address);
+  }
+  std::sort(missing.begin(), missing.end());
+  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  Batch batch;
+  batch.file = file;
+  batch.deadline = deadline;
+  if (!missing.empty() && OpenBatch(batch)) {
+    for (ModuleAddr address : missing) {
+      if (!FillCache(batch, address)) break;
+    }
+    if (dwarf_index_) dwarf_index_->EndBatch();
+    if (batch.dwarf != nullptr && batch.dwarf->decompressed_bytes() > 0 &&
+        batch.dwarf->decompressed_bytes() <= kMaxWarmBytes) {
+      warm_dwarf_ = std::move(batch.dwarf);
+    }
+  }
+  ModuleSymbols result;
+  result.has_filenames = has_dwarf_ || has_go_table_;
+  result.has_line_numbers = result.has_filenames;
+  result.has_inline_frames = has_dwarf_;
+  for (ModuleAddr address : addresses) {
+    SymbolChain& chain = result.chains.emplace_back();
+    auto known = chains_.find(address.value);
+    if (known == chains_.end()) continue;
+    for (uint32_t i = 0; i < known->second.count; ++i) {
+      chain.push_back(Present(cached_lines_[known->second.first + i], style));
+    }
+  }
+  return result;
+}
+
+// False when the file cannot be read; `unusable_` says why.
+bool ModuleSource::OpenBatch(Batch& batch) {
+  if (!unusable_.empty()) return false;
+  auto map = MapFile(batch.file);
+  if (!map.ok()) {
+    unusable_ = map.status().message();
+  } else {
+    batch.own.map = std::move(*map);
+    auto elf = ElfFile::Parse(Bytes(batch.own.map));
+    if (elf.ok()) {
+      batch.own.elf = std::move(*elf);
+    } else {
+      unusable_ = elf.status().message();
+    }
+  }
+  if (!unusable_.empty()) {
+    attempts_.push_back(search_.module_path + ": " + unusable_);
+    return false;
+  }
+  if (!is_discovered_) Discover(batch);
+  if (debug_fd_ && !batch.debug.elf) {
+    auto debug_map = MapFile(debug_fd_.get());
+    if (debug_map.ok()) {
+      batch.debug.map = std::move(*debug_map);
+      auto elf = ElfFile::Parse(Bytes(batch.debug.map));
+      if (elf.ok()) batch.debug.elf = std::move(*elf);
+    }
+  }
+  if (has_go_table_) batch.go = GoPclntab::Open(*batch.own.elf);
+  return true;
+}
+
+// Looks once at what there is.
+void ModuleSource::Discover(Batch& batch) {
+  is_discovered_ = true;
+  const ElfFile& own = *batch.own.elf;
+  own_symbols_ = SymbolTable::Read(own);
+  attempts_.push_back(Found(search_.module_path + " symbol tables",
+                            own_symbols_.symbol_count(), "functions"));
+  if (auto go = GoPclntab::Open(own)) {
+    has_go_table_ = true;
+    attempts_.push_back(Found(search_.module_path + " .gopclntab",
+                              go->function_count(), "functions"));
+  }
+  has_dwarf_ = HasDwarf(own);
+  if (has_dwarf_) return;
+  attempts_.push_back(search_.module_path + ": no DWARF");
+  DebugFile found = FindDebugFile(own, search_, attempts_);
+  if (!found.fd) return;
+  auto map = MapFile(found.fd.get());
+  if (!map.ok()) return;
+  auto elf = ElfFile::Parse(Bytes(*map));
+  if (!elf.ok()) return;
+  debug_symbols_ = SymbolTable::Read(*elf);
+  has_dwarf_ = dwarf_is_separate_ = HasDwarf(*elf);
+  attempts_.push_back(Found(found.path, debug_symbols_.symbol_count(),
+                            has_dwarf_ ? "functions, and DWARF"
+                                       : "functions, no DWARF"));
+  debug_fd_ = std::move(found.fd);
+}
+
+void ModuleSource::OpenDwarf(Batch& batch) {
+  if (!has_dwarf_ || batch.dwarf != nullptr) return;
+  batch.dwarf = std::move(warm_dwarf_);
+  if (batch.dwarf == nullptr) {
+    auto map = MapFile(dwarf_is_separate_ ? debug_fd_.get() : batch.file);
+    auto opened = map.ok() ? DwarfFile::Open(std::move(*map))
+                           : Result<std::unique_ptr<DwarfFile>>(map.status());
+    if (!opened.ok()) {
+      has_dwarf_ = false;
+      attempts_.push_back("DWARF: " + opened.status().message());
+      return;
+    }
+    batch.dwarf = std::move(*opened);
+  }
+  if (dwarf_index_ == nullptr) {
+    dwarf_index_ = std::make_unique<DwarfIndex>(*batch.dwarf);
+    attempts_.push_back(
+        Found("DWARF", dwarf_index_->unit_count(), "compilation units"));
+  }
+}
+
+bool ModuleSource::FillCache(Batch& batch, ModuleAddr address) {
+  std::vector<CodeLine> lines;
+  auto answer = DwarfIndex::Answer::kNothing;
+  OpenDwarf(batch);
+  if (batch.dwarf != nullptr) {
+    answer = dwarf_index_->Find(*batch.dwarf, pool_, address, batch.deadline,
+                                lines);
+    if (answer == DwarfIndex::Answer::kTimeout) return false;
+  }
+  if (lines.empty() && batch.go) {
+    if (auto found = batch.go->Find(address)) AddGoLine(*found, lines);
+  }
+  AddSymbolName(batch, address, lines);
+  CachedChain chain{.first = static_cast<uint32_t>(cached_lines_.size()),
+                    .count = static_cast<uint32_t>(lines.size())};
+  for (const CodeLine& line : lines) {
+    cached_lines_.push_back({.function = pool_.AddFunction(line.function),
+                             .line = line.line,
+                             .column = line.column});
+  }
+  chains_.emplace(address.value, chain);
+  return true;
+}
+
+// Names the function itself from the symbol tables where other sources cannot:
+// no name, or (functions that only their own unit can see) no linkage name.
+void ModuleSource::AddSymbolName(Batch& batch, ModuleAddr address,
+                                 std::vector<CodeLine>& lines) {
+  bool is_nameless = lines.empty() || (lines.back().function.name == 0 &&
+                                      lines.back().function.linkage_name == 0);
+  if (!is_nameless && lines.back().function.linkage_name != 0) return;
+  std::string name = FindSymbolName(batch, address);
+  if (!is_nameless) {
+    if (LooksMangled(name)) {
+      lines.back().function.linkage_name = pool_.strings().Add(name);
+    }
+  } else if (!name.empty()) {
+    if (lines.empty()) lines.emplace_back();
+    lines.back().function.linkage_name = pool_.strings().Add(name);
+  } else if (!lines.empty()) {
+    lines.pop_back();  // a call without a name is none
+  }
+}
+
+void ModuleSource::AddGoLine(const GoLine& found,
+                             std::vector<CodeLine>& lines) {
+  StringPool& strings = pool_.strings();
+  lines.push_back({.function = {.name = strings.Add(found.function),
+                                .linkage_name = 0,
+                                .file = strings.Add(found.file),
+                                .start_line = found.start_line},
+                   .line = found.line,
+                   .column = 0});
+}
+
+// As in the symbol tables; "" for none.
+std::string ModuleSource::FindSymbolName(Batch& batch, ModuleAddr address) {
+  if (batch.debug.elf) {
+    if (auto name = debug_symbols_.Find(address)) {
+      return std::string(NameAt(*batch.debug.elf, *name));
+    }
+  }
+  if (auto name = own_symbols_.Find(address)) {
+    return std::string(NameAt(*batch.own.elf, *name));
+  }
+  return PltName(*batch.own.elf, address).value_or("");
+}
+
+SymbolLine ModuleSource::Present(const CachedLine& line, DemangleStyle style) {
+  const PooledFunction& function = pool_.function(line.function);
+  const StringPool& strings = pool_.strings();
+  SymbolLine result;
+  result.file = strings.Get(function.file);
+  result.line = line.line;
+  result.column = line.column;
+  result.start_line = function.start_line;
+  const std::string& source_name = strings.Get(function.name);
+  const std::string& linkage_name = strings.Get(function.linkage_name);
+  result.system_name = linkage_name.empty() ? source_name : linkage_name;
+  if (style == DemangleStyle::kNone) {
+    result.name = result.system_name;
+    return result;
+  }
+  if (LooksMangled(linkage_name)) {
+    result.name = style == DemangleStyle::kShort
+                      ? ShortName(function.linkage_name)
+                      : Demangle(linkage_name, style);
+    if (result.name != linkage_name) return result;
+  }
+  result.name = source_name.empty() ? linkage_name : source_name;
+  if (style == DemangleStyle::kShort && LooksLikeCplusplus(result.name)) {
+    result.name = StripParameters(result.name, /*keep_templates=*/false);
+  }
+  return result;
+}
+
+const std::string& ModuleSource::ShortName(uint32_t linkage_name) {
+  auto [it, is_new] = short_names_.try_emplace(linkage_name);
+  if (is_new) {
+    it->second =
+        Demangle(pool_.strings().Get(linkage_name), DemangleStyle::kShort);
+    short_name_bytes_ += it->second.capacity() + sizeof(std::string);
+  }
+  return it->second;
+}
+
+size_t ModuleSource::bytes() const {
+  return sizeof(*this) + own_symbols_.bytes() + debug_symbols_.bytes() +
+         (dwarf_index_ ? dwarf_index_->bytes() : 0) +
+         (warm_dwarf_ ? warm_dwarf_->decompressed_bytes() : 0) +
+         pool_.bytes() + chains_.capacity() * 17 +
+         cached_lines_.capacity() * sizeof(CachedLine) + short_name_bytes_;
+}
+
+}  // namespace pprofd

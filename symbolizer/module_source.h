@@ -1,0 +1,114 @@
+// ModuleSource: everything known about the names of one module.
+//
+// Sources, best first: DWARF of the file or of its separate debug file, Go's own
+// table, .symtab and .dynsym of both files, stubs of the PLT. Files are opened
+// when an address is not in the cache and closed when the call ends, so that an
+// idle module costs only what was asked of it.
+// Owns: indexes, the cache of chains, the debug file's descriptor.
+// Thread: one owner at a time.
+// Bound: kMaxChains; bytes() for the owner's bound, and Shrink().
+#ifndef SYMBOLIZER_MODULE_SOURCE_H_
+#define SYMBOLIZER_MODULE_SOURCE_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "daemon/model/ids.h"
+#include "symbolizer/debug_files.h"
+#include "symbolizer/dwarf_index.h"
+#include "symbolizer/elf_file.h"
+#include "symbolizer/go_pclntab.h"
+#include "symbolizer/symbol_pool.h"
+#include "symbolizer/symbol_table.h"
+#include "symbolizer/symbolizer.h"
+
+namespace pprofd {
+
+class ModuleSource {
+ public:
+  using Deadline = std::chrono::steady_clock::time_point;
+  static constexpr size_t kMaxChains = 1 << 20;
+  // Compressed DWARF is kept decompressed between calls up to this size.
+  static constexpr uint64_t kMaxWarmBytes = 24 << 20;
+
+  explicit ModuleSource(DebugFileSearch search) : search_(std::move(search)) {}
+
+  // `file` is borrowed for the call.
+  ModuleSymbols Symbolize(int file, std::span<const ModuleAddr> addresses,
+                          DemangleStyle style, Deadline deadline);
+
+  const std::vector<std::string>& attempts() const { return attempts_; }
+  size_t bytes() const;
+  // Whether a decompressed file is kept.
+  bool is_warm() const { return warm_dwarf_ != nullptr; }
+  void Cool() { warm_dwarf_.reset(); }
+  // Drops unit indexes beyond max_bytes; they can be made again.
+  void Shrink(size_t max_bytes) {
+    if (dwarf_index_) dwarf_index_->DropUnits(max_bytes);
+  }
+
+ private:
+  // A file mapped for the length of one call.
+  struct OpenElf {
+    MemoryMap map;
+    std::optional<ElfFile> elf;
+  };
+  struct Batch {
+    int file = -1;
+    Deadline deadline;
+    OpenElf own;
+    OpenElf debug;
+    std::unique_ptr<DwarfFile> dwarf;
+    std::optional<GoPclntab> go;
+  };
+  struct CachedLine {
+    uint32_t function = 0;
+    uint32_t line = 0;
+    uint32_t column = 0;
+  };
+  struct CachedChain {
+    uint32_t first = 0;
+    uint32_t count = 0;
+  };
+
+  bool OpenBatch(Batch& batch);
+  void Discover(Batch& batch);
+  void OpenDwarf(Batch& batch);
+  // False when the deadline passed.
+  bool FillCache(Batch& batch, ModuleAddr address);
+  void AddSymbolName(Batch& batch, ModuleAddr address,
+                     std::vector<CodeLine>& lines);
+  void AddGoLine(const GoLine& found, std::vector<CodeLine>& lines);
+  std::string FindSymbolName(Batch& batch, ModuleAddr address);
+  SymbolLine Present(const CachedLine& line, DemangleStyle style);
+  const std::string& ShortName(uint32_t linkage_name);
+
+  const DebugFileSearch search_;
+  bool is_discovered_ = false;
+  std::string unusable_;  // why the file has no names at all
+  std::vector<std::string> attempts_;
+  UniqueFd debug_fd_;
+  SymbolTable own_symbols_;
+  SymbolTable debug_symbols_;
+  bool has_dwarf_ = false;
+  bool dwarf_is_separate_ = false;
+  bool has_go_table_ = false;
+  std::unique_ptr<DwarfIndex> dwarf_index_;
+  std::unique_ptr<DwarfFile> warm_dwarf_;
+
+  SymbolPool pool_;
+  absl::flat_hash_map<uint64_t, CachedChain> chains_;  // by address
+  std::vector<CachedLine> cached_lines_;
+  absl::flat_hash_map<uint32_t, std::string> short_names_;
+  size_t short_name_bytes_ = 0;
+};
+
+}  // namespace pprofd
+
+#endif  // SYMBOLIZER_MODULE_SOURCE_H_

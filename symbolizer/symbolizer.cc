@@ -1,0 +1,237 @@
+#include "symbolizer/symbolizer.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+#include "absl/container/flat_hash_map.h"
+#include "symbolizer/demangle.h"
+#include "symbolizer/kallsyms.h"
+#include "symbolizer/module_source.h"
+#include "symbolizer/perf_map.h"
+
+namespace pprofd {
+namespace {
+
+constexpr size_t kSlotBytes = 1024;  // of an empty one, key included
+
+// What tells that a perf map has changed.
+struct FileVersion {
+  int64_t size = -1;
+  int64_t mtime_ns = 0;
+  uint64_t inode = 0;
+  bool operator==(const FileVersion&) const = default;
+};
+
+FileVersion VersionOf(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) != 0) return {};
+  return {.size = info.st_size,
+          .mtime_ns = info.st_mtim.tv_sec * 1'000'000'000 +
+                      info.st_mtim.tv_nsec,
+          .inode = info.st_ino};
+}
+
+// One module or perf map.
+struct Slot {
+  std::mutex mutex;
+  // Guarded by `mutex`.
+  std::optional<ModuleSource> module;
+  PerfMap perf_map;
+  FileVersion perf_map_version;
+  std::vector<std::string> perf_map_attempts;
+
+  std::atomic<size_t> bytes{kSlotBytes};
+  uint64_t last_used = 0;  // guarded by the table's mutex
+};
+using SlotRef = std::shared_ptr<Slot>;
+
+}  // namespace
+
+class Symbolizer::Impl {
+ public:
+  explicit Impl(Options options) : options_(std::move(options)) {}
+
+  const Options& options() const { return options_; }
+
+  SlotRef Acquire(const std::string& key) {
+    std::lock_guard lock(mutex_);
+    SlotRef& slot = slots_[key];
+    if (slot == nullptr) slot = std::make_shared<Slot>();
+    slot->last_used = ++uses_;
+    return slot;
+  }
+
+  SlotRef Peek(const std::string& key) {
+    std::lock_guard lock(mutex_);
+    auto it = slots_.find(key);
+    return it == slots_.end() ? nullptr : it->second;
+  }
+
+  // Evicts, least recently used first, until the rest fits.
+  void Trim() {
+    std::lock_guard lock(mutex_);
+    size_t total = kallsyms_bytes_;
+    for (const auto& [key, slot] : slots_) total += slot->bytes;
+    if (total <= options_.max_cache_bytes) return;
+    std::vector<std::pair<uint64_t, std::string>> by_age;
+    for (const auto& [key, slot] : slots_) {
+      by_age.emplace_back(slot->last_used, key);
+    }
+    std::sort(by_age.begin(), by_age.end());
+    for (const auto& [age, key] : by_age) {
+      if (total <= options_.max_cache_bytes) break;
+      auto it = slots_.find(key);
+      total -= it->second->bytes;
+      slots_.erase(it);
+    }
+  }
+
+  // At most one module keeps its decompressed debug sections.
+  void SetWarm(const SlotRef& slot) {
+    SlotRef previous;
+    {
+      std::lock_guard lock(mutex_);
+      previous = warm_.lock();
+      warm_ = slot;
+    }
+    if (previous == nullptr || previous == slot) return;
+    std::lock_guard lock(previous->mutex);
+    if (!previous->module) return;
+    previous->module->Cool();
+    previous->bytes = kSlotBytes + previous->module->bytes();
+  }
+
+  size_t cache_bytes() const {
+    std::lock_guard lock(mutex_);
+    size_t total = kallsyms_bytes_;
+    for (const auto& [key, slot] : slots_) total += slot->bytes;
+    return total;
+  }
+
+  ModuleSymbols SymbolizeKernel(std::span<const uint64_t> addresses) {
+    std::lock_guard lock(kernel_mutex_);
+    Status status = kallsyms_.Refresh();
+    if (!status.ok()) kernel_problem_ = status.message();
+    ModuleSymbols result;
+    for (uint64_t address : addresses) {
+      SymbolChain& chain = result.chains.emplace_back();
+      if (auto name = kallsyms_.Find(address)) {
+        chain.push_back({.name = std::string(*name),
+                         .system_name = std::string(*name),
+                         .file = ""});
+      }
+    }
+    kallsyms_bytes_ = kallsyms_.bytes();
+    return result;
+  }
+
+  SourceReport KernelReport() {
+    std::lock_guard lock(kernel_mutex_);
+    SourceReport report;
+    report.attempts.push_back("/proc/kallsyms: " +
+                              std::to_string(kallsyms_.symbol_count()) +
+                              " functions");
+    if (!kernel_problem_.empty()) report.attempts.push_back(kernel_problem_);
+    return report;
+  }
+
+ private:
+  const Options options_;
+
+  mutable std::mutex mutex_;  // guards the table
+  absl::flat_hash_map<std::string, SlotRef> slots_;
+  std::weak_ptr<Slot> warm_;
+  uint64_t uses_ = 0;
+
+  std::mutex kernel_mutex_;
+  Kallsyms kallsyms_;
+  std::string kernel_problem_;
+  std::atomic<size_t> kallsyms_bytes_{0};
+};
+
+Symbolizer::Symbolizer(Options options)
+    : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+Symbolizer::~Symbolizer() = default;
+
+ModuleSymbols Symbolizer::SymbolizeModule(
+    int file, const std::string& cache_key, const std::string& path,
+    const std::string& root, std::span<const ModuleAddr> addresses,
+    DemangleStyle style, std::chrono::steady_clock::time_point deadline) {
+  SlotRef slot = impl_->Acquire(cache_key);
+  ModuleSymbols result;
+  bool is_warm = false;
+  {
+    std::lock_guard lock(slot->mutex);
+    if (!slot->module) {
+      slot->module.emplace(
+          DebugFileSearch{.module_path = path,
+                          .root = root,
+                          .debug_roots = impl_->options().debug_roots});
+    }
+    result = slot->module->Symbolize(file, addresses, style, deadline);
+    slot->module->Shrink(impl_->options().max_cache_bytes / 2);
+    is_warm = slot->module->is_warm();
+    slot->bytes = kSlotBytes + slot->module->bytes();
+  }
+  if (is_warm) impl_->SetWarm(slot);
+  impl_->Trim();
+  return result;
+}
+
+ModuleSymbols Symbolizer::SymbolizeKernel(
+    std::span<const uint64_t> addresses) {
+  return impl_->SymbolizeKernel(addresses);
+}
+
+ModuleSymbols Symbolizer::SymbolizePerfMap(int map_file,
+                                           const std::string& cache_key,
+                                           std::span<const uint64_t> addresses,
+                                           DemangleStyle style) {
+  SlotRef slot = impl_->Acquire(cache_key);
+  ModuleSymbols result;
+  {
+    std::lock_guard lock(slot->mutex);
+    FileVersion version = VersionOf(map_file);
+    if (version != slot->perf_map_version) {
+      slot->perf_map_version = version;
+      auto map = PerfMap::Read(map_file);
+      slot->perf_map_attempts.assign(
+          1, map.ok() ? "perf map: " + std::to_string(map->symbol_count()) +
+                            " functions"
+                      : map.status().message());
+      slot->perf_map = map.ok() ? std::move(*map) : PerfMap();
+    }
+    for (uint64_t address : addresses) {
+      SymbolChain& chain = result.chains.emplace_back();
+      if (auto name = slot->perf_map.Find(address)) {
+        std::string system_name(*name);
+        std::string shown = Demangle(system_name, style);
+        chain.push_back({.name = std::move(shown),
+                         .system_name = std::move(system_name),
+                         .file = ""});
+      }
+    }
+    slot->bytes = kSlotBytes + slot->perf_map.bytes();
+  }
+  impl_->Trim();
+  return result;
+}
+
+SourceReport Symbolizer::Report(const std::string& cache_key) {
+  SlotRef slot = impl_->Peek(cache_key);
+  if (slot == nullptr) return {};
+  std::lock_guard lock(slot->mutex);
+  if (slot->module) return {slot->module->attempts()};
+  return {slot->perf_map_attempts};
+}
+
+SourceReport Symbolizer::KernelReport() { return impl_->KernelReport(); }
+
+size_t Symbolizer::cache_bytes() const { return impl_->cache_bytes(); }
+
+}  // namespace pprofd

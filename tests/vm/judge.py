@@ -1,0 +1,84 @@
+"""Judges what a guest printed: pure functions over its console."""
+
+import json
+import re
+
+MAX_VERIFIED_INSTRUCTIONS = 200_000
+MIN_SAMPLES = 100
+MIN_EXACT_SHARE = 0.99
+# Where stacks begin.
+ROOTS = {"main", "_start", "start_thread", "clone3", "clone"}
+
+
+def parts(console):
+    """Name -> (lines, exit status) of every part of the console's text."""
+    found = {}
+    pattern = r"^@@begin (\S+)\n(.*?)^@@end \1 (\d+)$"
+    for match in re.finditer(pattern, console.replace("\r", ""),
+                             re.MULTILINE | re.DOTALL):
+        found[match[1]] = (match[2].splitlines(), int(match[3]))
+    return found
+
+
+def verified_instructions(lines):
+    """Program -> instructions the verifier walked, from `pprofd check`."""
+    rows = (re.fullmatch(r"\s*verified_insns (\S+) (\d+)", line)
+            for line in lines)
+    return {row[1]: int(row[2]) for row in rows if row}
+
+
+def exact_samples(collapsed, truth):
+    """(samples, those that reach a root by a chain the program can show)."""
+    chains = [chain for scenario in truth["scenarios"]
+              for chain in scenario["chains"]]
+    own = {name for chain in chains for name in chain}
+    roots = ROOTS.union(*(s["roots"] for s in truth["scenarios"]))
+    # Interrupted between two calls, a stack lacks the leaf end of its chain.
+    known = {tuple(chain[skip:]) for chain in chains
+             for skip in range(len(chain) + 1)}
+    total = exact = 0
+    for line in collapsed:
+        stack, _, count = line.rpartition(" ")
+        names = [re.sub(r"_\[[a-z]\]$", "", name) for name in stack.split(";")]
+        total += int(count)
+        shown = tuple(name for name in reversed(names) if name in own)
+        if shown in known and roots.intersection(names):
+            exact += int(count)
+    return total, exact
+
+
+def judge(console, targets):
+    """(failures, findings): lines of text, no failure when all is well."""
+    found = parts(console)
+    failures, findings = [], []
+    for name in ("check", "ready", "stop"):
+        if found.get(name, ([], 1))[1] != 0:
+            failures.append(f"{name} failed")
+    instructions = verified_instructions(found.get("check", ([], 1))[0])
+    if not instructions:
+        failures.append("check printed no verified_insns")
+    for program, count in instructions.items():
+        findings.append(f"{program}: {count} verified instructions")
+        if count >= MAX_VERIFIED_INSTRUCTIONS:
+            failures.append(f"{program}: {count} verified instructions, "
+                            f"budget {MAX_VERIFIED_INSTRUCTIONS}")
+    for target in targets:
+        failure, finding = _judge_target(found, target)
+        findings.append(finding)
+        if failure:
+            failures.append(finding)
+    return failures, findings
+
+
+def _judge_target(found, target):
+    """(is a failure, text)."""
+    collapsed, status = found.get(f"profile:{target}", ([], 1))
+    truth, _ = found.get(f"truth:{target}", ([], 1))
+    if status or not truth:
+        return True, f"{target}: no profile: {' '.join(collapsed[:2])}"
+    try:
+        total, exact = exact_samples(collapsed, json.loads(truth[0]))
+    except (ValueError, KeyError) as error:
+        return True, f"{target}: unreadable: {error!r}"
+    text = f"{target}: {exact} of {total} samples exact"
+    return total < MIN_SAMPLES or exact < MIN_EXACT_SHARE * total, text

@@ -1,0 +1,61 @@
+"""The judge of the kernel tests, on consoles made up here."""
+
+import json
+
+import judge
+
+TRUTH = {"scenarios": [
+    {"chains": [["leaf", "hop", "path", "main"]], "roots": []},
+    {"chains": [["leaf", "Thread"]], "roots": ["start_thread"]},
+]}
+
+
+def console(collapsed, insns=1000, status=0):
+    return "\r\n".join([
+        "SeaBIOS", "@@begin check", f"verified_insns cpu {insns}",
+        f"@@end check {status}", "@@begin ready", "@@end ready 0",
+        "@@begin profile:burn", *collapsed, "@@end profile:burn 0",
+        "@@begin truth:burn", json.dumps(TRUTH), "@@end truth:burn 0",
+        "@@begin stop", "@@end stop 0", ""])
+
+
+def failures(*arguments, **options):
+    return judge.judge(console(*arguments, **options), ["burn"])[0]
+
+
+def test_known_chains_pass():
+    assert not failures([
+        "_start;__libc_start_main;main;path;hop;leaf 90",
+        "_start;__libc_start_main;main;path;hop 10",
+        "_start;main;path;qsort;hop;leaf;asm_sysvec_[k];tick_[k] 10",
+        "clone3;start_thread;Thread;leaf 10",
+    ])
+
+
+def test_a_missing_caller_is_no_known_chain():
+    assert failures(["main;path;leaf 2", "main;path;hop;leaf 98"])
+    assert not failures(["main;path;leaf 1", "main;path;hop;leaf 99"])
+
+
+def test_a_stack_without_root_is_not_exact():
+    assert failures(["[truncated: no unwind rows];Thread;leaf 100"])
+
+
+def test_few_samples_fail():
+    assert failures(["main;path;hop;leaf 99"])
+
+
+def test_the_instruction_budget_holds():
+    stacks = ["main;path;hop;leaf 100"]
+    assert not failures(stacks, insns=199_999)
+    assert failures(stacks, insns=200_000)
+
+
+def test_a_failing_check_fails():
+    assert failures(["main;path;hop;leaf 100"], status=1)
+
+
+def test_an_interrupted_console_fails():
+    text = console(["main;path;hop;leaf 100"])
+    assert judge.judge(text[:text.index("@@begin stop")], ["burn"])[0]
+    assert judge.judge("", ["burn"])[0]
