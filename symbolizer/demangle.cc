@@ -175,24 +175,24 @@ std::string CutAtDot(const std::string& name, int n) {
   return dot == std::string::npos ? name : name.substr(0, dot);
 }
 
-// Whether it parses, without the suffixes of copies.
-bool ParseItanium(const std::string& linkage_name,
-                  llvm::ItaniumPartialDemangler& demangler) {
+// The part of a name that parses, without the suffixes of copies; "" for none.
+std::string FindItanium(const std::string& linkage_name) {
   constexpr int kMaxCuts = 6;
   for (int n = 1; n <= kMaxCuts; ++n) {
     std::string mangled = CutAtDot(linkage_name, n);
-    if (IsWithinDemangleBudget(mangled)) {
-      return !demangler.partialDemangle(mangled.c_str());
-    }
+    if (IsWithinDemangleBudget(mangled)) return mangled;
     if (mangled.size() == linkage_name.size()) break;
   }
-  return false;
+  return "";
 }
 
 std::optional<std::string> DemangleItanium(const std::string& linkage_name,
                                            DemangleStyle style) {
+  std::string mangled = FindItanium(linkage_name);  // the tree points into it
   llvm::ItaniumPartialDemangler demangler;
-  if (!ParseItanium(linkage_name, demangler)) return std::nullopt;
+  if (mangled.empty() || demangler.partialDemangle(mangled.c_str())) {
+    return std::nullopt;
+  }
   if (style == DemangleStyle::kFull || !demangler.isFunction()) {
     std::string full =
         RenameClosures(TakeText(demangler.finishDemangle(nullptr, nullptr)));
@@ -206,6 +206,8 @@ std::optional<std::string> DemangleItanium(const std::string& linkage_name,
   std::string base = TakeText(demangler.getFunctionBaseName(nullptr, nullptr));
   std::string name = TakeText(demangler.getFunctionName(nullptr, nullptr));
   if (name.empty()) return std::nullopt;
+  // Constructors and destructors of closures have no name to repeat.
+  if (name.ends_with("::") || name.ends_with("::~")) name += "{lambda}";
   std::string prefix = context.empty() ? base : context + "::" + base;
   if (base.empty() || base == "~" || !name.starts_with(prefix)) {
     return StripParameters(DropReturnType(RenameClosures(name)),
@@ -271,6 +273,26 @@ std::string StripParameters(std::string_view name, bool keep_templates) {
     }
   }
   return out;
+}
+
+std::string PresentSourceName(const std::string& name, DemangleStyle style) {
+  constexpr std::string_view kLambda = "<lambda";
+  bool is_cplusplus = name.find('<') != std::string::npos ||
+                      name.find("::") != std::string::npos;
+  if (style == DemangleStyle::kNone || !is_cplusplus) return name;
+  std::string renamed;
+  for (size_t i = 0; i < name.size();) {
+    std::string_view rest = std::string_view(name).substr(i);
+    size_t end = rest.starts_with(kLambda) ? SkipBrackets(name, i) : i;
+    if (end > i + 1) {
+      renamed += "{" + name.substr(i + 1, end - i - 2) + "}";
+      i = end;
+    } else {
+      renamed += name[i++];
+    }
+  }
+  return style == DemangleStyle::kShort ? StripParameters(renamed, false)
+                                        : renamed;
 }
 
 std::string Demangle(const std::string& linkage_name, DemangleStyle style) {

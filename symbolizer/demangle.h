@@ -26,6 +26,10 @@ inline constexpr size_t kMaxMangledBytes = 4096;
 
 std::string Demangle(const std::string& linkage_name, DemangleStyle style);
 
+// The same for a function that has only the name of the debug information:
+// `f<int>`, `ns::<lambda(int)>::operator()`. Names of Go and C stay as they are.
+std::string PresentSourceName(const std::string& name, DemangleStyle style);
+
 // Without parameter lists, and without template arguments unless kept; the text
 // is what a demangler printed. Exposed for tests.
 std::string StripParameters(std::string_view name, bool keep_templates);

@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 64 << 10;
 constexpr size_t kMaxHeaders = 64;
+constexpr std::string_view kUnnamedType = "{unnamed type}";
+constexpr int kMaxScopeDepth = 8;  // functions inside of functions
 // libdw keeps abbreviations of each unit it has seen, some 30 KB each.
 constexpr size_t kUnitsBetweenRestarts = 128;
 
@@ -51,22 +53,12 @@ Dwarf_Die FirstDeclaration(Dwarf_Die die) {
   return die;
 }
 
-// Name of one scope; of a function, its linkage name, if it has one.
-std::string ScopePart(DwarfFile& file, uint64_t offset) {
-  constexpr std::string_view kLambda = "<lambda";
-  Dwarf_Die die;
-  if (dwarf_offdie(file.dwarf(), offset, &die) == nullptr) return "{unknown}";
-  if (dwarf_tag(&die) == DW_TAG_subprogram) {
-    std::string_view linkage_name = TextOf(&die, DW_AT_linkage_name);
-    if (!linkage_name.empty()) return std::string(linkage_name);
-  }
-  std::string name(TextOf(&die, DW_AT_name));
-  if (name.starts_with(kLambda) && name.ends_with('>')) {
-    return "{" + name.substr(1, name.size() - 2) + "}";
-  }
+// Name of a namespace or type.
+std::string ScopePart(Dwarf_Die* die) {
+  std::string name(TextOf(die, DW_AT_name));
   if (!name.empty()) return name;
-  return dwarf_tag(&die) == DW_TAG_namespace ? "(anonymous namespace)"
-                                             : "{unnamed type}";
+  return dwarf_tag(die) == DW_TAG_namespace ? "(anonymous namespace)"
+                                            : std::string(kUnnamedType);
 }
 
 uint32_t Narrow(uint64_t value) {
@@ -223,7 +215,7 @@ const DwarfIndex::Declaration& DwarfIndex::Declare(DwarfFile& file,
   }
   declaration.linkage_name = pool.strings().Add(linkage_name);
   declaration.name = pool.strings().Add(
-      linkage_name.empty() ? NameOf(file, pool, &die)
+      linkage_name.empty() ? NameOf(file, pool, &die, 0)
                            : std::string(TextOf(&die, DW_AT_name)));
   declaration.line = Narrow(NumberOf(&die, DW_AT_decl_line));
   declaration.file = DeclaredFile(file, pool, &die);
@@ -233,7 +225,7 @@ const DwarfIndex::Declaration& DwarfIndex::Declare(DwarfFile& file,
 // The name of a function without linkage name, with the scopes around its first
 // declaration where those are known.
 std::string DwarfIndex::NameOf(DwarfFile& file, SymbolPool& pool,
-                               Dwarf_Die* die) {
+                               Dwarf_Die* die, int depth) {
   std::string name(TextOf(die, DW_AT_name));
   Dwarf_Die first = FirstDeclaration(*die);
   if (name.empty() || dwarf_cu_getdwarf(first.cu) != file.dwarf()) return name;
@@ -246,31 +238,54 @@ std::string DwarfIndex::NameOf(DwarfFile& file, SymbolPool& pool,
   if (unit.index == nullptr || offset >= unit.end_offset) return name;
   uint32_t scope = unit.index->scopes.FindAround(
       static_cast<uint32_t>(offset - unit.die_offset));
-  if (scope == Scope::kNone) return name;
-  return ScopeName(file, pool, unit, scope) + "::" + name;
+  if (scope == Scope::kNone || depth >= kMaxScopeDepth) return name;
+  std::string around = ScopeName(file, pool, unit, scope, depth + 1);
+  bool is_closure =
+      name.starts_with("operator()") || name.find("<lambda") < 2;
+  if (is_closure && around.ends_with(kUnnamedType)) {
+    around.replace(around.size() - kUnnamedType.size(), std::string::npos,
+                   "{lambda}");
+  }
+  return around + "::" + name;
 }
 
 std::string DwarfIndex::ScopeName(DwarfFile& file, SymbolPool& pool,
-                                  const Unit& unit, uint32_t scope) {
+                                  const Unit& unit, uint32_t scope,
+                                  int depth) {
+  const ScopeTable& scopes = unit.index->scopes;
   std::vector<uint32_t> path;  // innermost first
-  for (; scope != Scope::kNone; scope = unit.index->scopes.scope(scope).parent) {
+  for (; scope != Scope::kNone; scope = scopes.scope(scope).parent) {
     path.push_back(scope);
   }
   std::string name;
   for (auto it = path.rbegin(); it != path.rend(); ++it) {
-    uint64_t offset = unit.die_offset + unit.index->scopes.scope(*it).start;
-    auto [known, is_new] = scope_names_.try_emplace(offset, 0);
-    if (is_new) {
-      std::string part = ScopePart(file, offset);
-      bool is_whole = part.starts_with("_Z");
-      if (is_whole) part = Demangle(part, DemangleStyle::kShort);
-      std::string whole = is_whole || name.empty() ? part : name + "::" + part;
-      if (whole.size() > kMaxNameBytes) whole = part;
-      known->second = pool.strings().Add(whole);
+    uint64_t offset = unit.die_offset + scopes.scope(*it).start;
+    auto known = scope_names_.find(offset);
+    if (known == scope_names_.end()) {
+      std::string whole = ExtendScope(file, pool, offset, name, depth);
+      known = scope_names_.emplace(offset, pool.strings().Add(whole)).first;
     }
     name = pool.strings().Get(known->second);
   }
   return name;
+}
+
+// The name of the scope at `offset`, which is in the scope `outer`. A function
+// has a name of its own, whatever is around this copy of it.
+std::string DwarfIndex::ExtendScope(DwarfFile& file, SymbolPool& pool,
+                                    uint64_t offset, const std::string& outer,
+                                    int depth) {
+  Dwarf_Die die;
+  if (dwarf_offdie(file.dwarf(), offset, &die) == nullptr) return outer;
+  if (dwarf_tag(&die) == DW_TAG_subprogram) {
+    std::string linkage_name(TextOf(&die, DW_AT_linkage_name));
+    return linkage_name.empty()
+               ? NameOf(file, pool, &die, depth)
+               : Demangle(linkage_name, DemangleStyle::kShort);
+  }
+  std::string part = ScopePart(&die);
+  bool is_first = outer.empty() || outer.size() > kMaxNameBytes;
+  return is_first ? part : outer + "::" + part;
 }
 
 // File numbers are those of the unit that the attribute was found in.

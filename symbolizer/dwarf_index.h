@@ -80,9 +80,12 @@ class DwarfIndex {
   CodeLine MakeLine(const Declaration& declaration, uint32_t file,
                     uint32_t line, uint32_t column);
   const Declaration& Declare(DwarfFile& file, SymbolPool& pool, DieRef ref);
-  std::string NameOf(DwarfFile& file, SymbolPool& pool, Dwarf_Die* die);
+  std::string NameOf(DwarfFile& file, SymbolPool& pool, Dwarf_Die* die,
+                     int depth);
   std::string ScopeName(DwarfFile& file, SymbolPool& pool, const Unit& unit,
-                        uint32_t scope);
+                        uint32_t scope, int depth);
+  std::string ExtendScope(DwarfFile& file, SymbolPool& pool, uint64_t offset,
+                          const std::string& outer, int depth);
   uint32_t DeclaredFile(DwarfFile& file, SymbolPool& pool, Dwarf_Die* die);
   uint32_t FileOf(DwarfFile& file, SymbolPool& pool, Dwarf_Die unit_die,
                   uint64_t number);

@@ -22,12 +22,6 @@ bool LooksMangled(const std::string& name) {
   return name.starts_with("_Z") || name.starts_with("_R");
 }
 
-// Names of C++ functions without linkage name, never those of Go or C.
-bool LooksLikeCplusplus(const std::string& name) {
-  return name.find('<') != std::string::npos ||
-         name.find("::") != std::string::npos;
-}
-
 std::string Found(const std::string& where, size_t count,
                   const std::string& what) {
   return where + ": " + std::to_string(count) + " " + what;
@@ -248,10 +242,8 @@ SymbolLine ModuleSource::Present(const CachedLine& line, DemangleStyle style) {
                       : Demangle(linkage_name, style);
     if (result.name != linkage_name) return result;
   }
-  result.name = source_name.empty() ? linkage_name : source_name;
-  if (style == DemangleStyle::kShort && LooksLikeCplusplus(result.name)) {
-    result.name = StripParameters(result.name, /*keep_templates=*/false);
-  }
+  result.name = PresentSourceName(
+      source_name.empty() ? linkage_name : source_name, style);
   return result;
 }
 

@@ -50,8 +50,7 @@ Result<std::unique_ptr<BpfProgram>> BpfProgram::Load(const Options& options) {
   bpf_map__set_max_entries(skeleton->maps.events, options.ring_bytes);
   skeleton->rodata->wakeup_bytes = WakeupBytes(options.ring_bytes);
   // The iterator does not exist before 5.12; ScanModules says so.
-  if (libbpf_find_vmlinux_btf_id("bpf_iter_task_vma", BPF_TRACE_RAW_TP) <= 0 &&
-      libbpf_find_vmlinux_btf_id("task_vma", BPF_TRACE_ITER) <= 0) {
+  if (libbpf_find_vmlinux_btf_id("task_vma", BPF_TRACE_ITER) <= 0) {
     bpf_program__set_autoload(skeleton->progs.scan_modules, false);
   }
   if (pprofd_programs_bpf__load(skeleton) != 0) {

@@ -99,6 +99,7 @@ void ProcessWorker::KeepHouse() {
   // A module nobody names any more is forgotten everywhere.
   absl::flat_hash_set<ModuleId> in_use = parts_.modules_in_use();
   parts_.processes.CollectModules(&in_use);
+  loader_.CollectModules(&in_use);
   for (const ModuleRef& module : parts_.modules.Retain(in_use, boot)) {
     Status status = loader_.Forget(module->key);
     if (!status.ok()) spdlog::debug("{}", status.ToString());
@@ -107,14 +108,18 @@ void ProcessWorker::KeepHouse() {
 
 void ProcessWorker::Do(NewModuleEvent& event) {
   ModuleRef module = parts_.modules.Add(OpenModule(event));
-  if (!module->file) {
-    spdlog::debug("module {} not opened: {}", module->path,
-                  module->unavailable_reason);
-    Status status = loader_.Forget(module->key);
-    if (!status.ok()) spdlog::debug("{}", status.ToString());
+  if (module->file) {
+    LoadTable(*module);
     return;
   }
-  LoadTable(*module);
+  spdlog::debug("module {} not opened: {}", module->path,
+                module->unavailable_reason);
+  // What a living process maps and we cannot open stays so; of one that is gone
+  // the next process may show the file.
+  bool is_hopeless = ProcessDir::Open(kProcRoot, event.process).ok();
+  Status status = is_hopeless ? loader_.Refuse(module->key, module->id)
+                              : loader_.Forget(module->key);
+  if (!status.ok()) spdlog::debug("{}", status.ToString());
 }
 
 void ProcessWorker::LoadTable(const Module& module) {

@@ -71,6 +71,10 @@ std::optional<GoFunctions::Layout> GoFunctions::LayoutOf(uint32_t magic) {
 }
 
 std::optional<GoFunctions> GoFunctions::Find(const ElfFile& file) {
+  bool is_go = file.FindSection(".go.buildinfo") != nullptr ||
+               file.FindSection(".note.go.buildid") != nullptr ||
+               file.FindSection(".gopclntab") != nullptr;
+  if (!is_go) return std::nullopt;
   for (const char* name :
        {".gopclntab", ".data.rel.ro.gopclntab", ".data.rel.ro"}) {
     const ElfSection* section = file.FindSection(name);

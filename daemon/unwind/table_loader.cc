@@ -207,10 +207,11 @@ Status TableLoader::Publish(const pprofd_file_key& key, ModuleId number,
   RETURN_IF_ERROR(writer_->PutModule(key, module));
   auto known = files_.find(key);
   if (known != files_.end() && known->second.table == table) {
+    known->second.number = number;
     return Status::Ok();
   }
   Detach(key);
-  files_.insert_or_assign(key, File{.table = table});
+  files_.insert_or_assign(key, File{.number = number, .table = table});
   table->keys.push_back(key);
   return Status::Ok();
 }
@@ -224,11 +225,18 @@ Status TableLoader::PutRefused(const pprofd_file_key& key, ModuleId number,
   RETURN_IF_ERROR(writer_->PutModule(key, module));
   Detach(key);
   files_.insert_or_assign(
-      key, File{.table = std::nullopt, .is_starved = is_starved});
+      key, File{.number = number,
+                .table = std::nullopt,
+                .is_starved = is_starved});
   if (is_starved) ++starved_count_;
   Count(Counter::unwind_tables_refused);
   UpdateGauges();
   return Status::Ok();
+}
+
+void TableLoader::CollectModules(
+    absl::flat_hash_set<ModuleId>* modules) const {
+  for (const auto& [key, file] : files_) modules->insert(file.number);
 }
 
 // Whether eviction down to the low-water mark is sure to make room.

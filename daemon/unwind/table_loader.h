@@ -18,6 +18,8 @@
 #ifndef DAEMON_UNWIND_TABLE_LOADER_H_
 #define DAEMON_UNWIND_TABLE_LOADER_H_
 
+#include <absl/container/flat_hash_set.h>
+
 #include <chrono>
 #include <cstdint>
 #include <list>
@@ -68,6 +70,9 @@ class TableLoader {
   // Times must not go back.
   void Collect(BootTime now);
 
+  // Adds the numbers of all files that the kernel half knows from here.
+  void CollectModules(absl::flat_hash_set<ModuleId>* modules) const;
+
   size_t table_count() const { return tables_.size(); }
   size_t used_bytes() const { return space_.used_bytes(); }
 
@@ -83,6 +88,7 @@ class TableLoader {
 
   // What is known of one file.
   struct File {
+    ModuleId number = ModuleId::kNone;
     std::optional<TableList::iterator> table;  // none: refused
     bool is_starved = false;                   // refused for lack of room
   };

@@ -305,7 +305,7 @@ def test_collapsed_stacks_are_lines_of_frames_and_counts(client, busy):
     for line in lines:
         assert re.fullmatch(r"[^;]+(;[^;]+)* [0-9]+", line), line
         total += int(line.rsplit(" ", 1)[1])
-    assert 500 < total < 1500
+    assert 100 < total < 1200  # one second, or what others left of it
     assert any("burn::RunRounds;path_a;hop_a;leaf_a " in line
                for line in lines)
 

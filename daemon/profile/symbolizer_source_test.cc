@@ -1,0 +1,59 @@
+#include "daemon/profile/symbolizer_source.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <string_view>
+#include <vector>
+
+namespace pprofd {
+namespace {
+
+class FakePerfMaps : public PerfMapSource {
+ public:
+  UniqueFd OpenPerfMap(const ProcessKey& key) override {
+    if (key.pid != 7) return UniqueFd();
+    constexpr std::string_view kMap = "7000 100 js:hot\n";
+    UniqueFd file(memfd_create("perf-map", MFD_CLOEXEC));
+    EXPECT_EQ(write(file.get(), kMap.data(), kMap.size()),
+              static_cast<ssize_t>(kMap.size()));
+    return file;
+  }
+};
+
+TEST(SymbolizerSource, KeysModulesByBuildIdElseByFile) {
+  Module module;
+  module.key = {.inode = 5, .ctime_ns = 9, .device = 0x10, .generation = 2};
+  EXPECT_EQ(SymbolCacheKey(module), "file:10:5:2:9");
+  module.build_id = BuildId("\xab\x01");
+  EXPECT_EQ(SymbolCacheKey(module), "ab01");
+}
+
+TEST(SymbolizerSource, HasNoNamesForAModuleThatCouldNotBeOpened) {
+  Symbolizer symbolizer{Symbolizer::Options()};
+  FakePerfMaps perf_maps;
+  SymbolizerSource source(symbolizer, perf_maps);
+  std::vector<ModuleAddr> addresses{{0x401000}};
+  EXPECT_TRUE(source
+                  .SymbolizeModule(Module(), addresses, DemangleStyle::kShort,
+                                   SymbolSource::Deadline::max())
+                  .chains.empty());
+}
+
+TEST(SymbolizerSource, NamesJitCodeByThePerfMapOfItsProcess) {
+  Symbolizer symbolizer{Symbolizer::Options()};
+  FakePerfMaps perf_maps;
+  SymbolizerSource source(symbolizer, perf_maps);
+  std::vector<uint64_t> addresses{0x7010};
+  ModuleSymbols named =
+      source.SymbolizeJit({7, 100}, addresses, DemangleStyle::kShort);
+  ASSERT_EQ(named.chains.size(), 1u);
+  ASSERT_FALSE(named.chains[0].empty());
+  EXPECT_EQ(named.chains[0][0].name, "js:hot");
+  EXPECT_TRUE(source.SymbolizeJit({8, 100}, addresses, DemangleStyle::kShort)
+                  .chains.empty());
+}
+
+}  // namespace
+}  // namespace pprofd
