@@ -62,7 +62,8 @@
 #define PPROFD_MODULE_VDSO 1
 #define PPROFD_FIRST_MODULE 2
 
-/* ---- Reasons (drop_reasons.def) ------------------------------------------- */
+/* ---- Reasons (drop_reasons.def) -------------------------------------------
+ */
 #define PPROFD_REASON_NONE 0
 enum pprofd_reason {
 #define TRUNCATE_REASON(number, name, text) PPROFD_REASON_##name = number,
@@ -70,7 +71,8 @@ enum pprofd_reason {
 #include "drop_reasons.def"
 };
 
-/* ---- Events (kernel -> daemon, through the ring buffer) ------------------- */
+/* ---- Events (kernel -> daemon, through the ring buffer) -------------------
+ */
 #define PPROFD_EVENT_SAMPLE 1
 #define PPROFD_EVENT_NEW_MODULE 2
 #define PPROFD_EVENT_EXEC 3
@@ -112,7 +114,8 @@ struct pprofd_mapping {
  *   uint64_t kernel_frames[kernel_frame_count]        leaf first, raw addresses
  *   with PPROFD_SAMPLE_RAW_STACK:
  *   uint64_t registers[PPROFD_REGISTERS]              DWARF order, [16] = rip
- *   uint8_t raw_stack[raw_stack_bytes]                from registers[7] (rsp) on
+ *   uint8_t raw_stack[raw_stack_bytes]                from registers[7] (rsp)
+ * on
  */
 struct pprofd_sample {
   struct pprofd_event_header header;
@@ -121,7 +124,7 @@ struct pprofd_sample {
   uint64_t start_time_ns; /* of the process, CLOCK_BOOTTIME */
   uint64_t cgroup_id;
   uint32_t cpu;
-  uint32_t capture; /* 1 = by the event of a capture, 0 = always on */
+  uint32_t capture;  /* 1 = by the event of a capture, 0 = always on */
   uint64_t value[2]; /* {samples, nanoseconds}: {1, period of the event} */
   uint32_t flags;
   uint16_t user_frame_count;
@@ -153,7 +156,7 @@ struct pprofd_new_module {
   uint32_t module; /* the number it was given */
   uint32_t tgid;   /* a process that maps it */
   uint64_t start_time_ns;
-  uint64_t map_start;   /* the mapping, as /proc/PID/map_files names it */
+  uint64_t map_start; /* the mapping, as /proc/PID/map_files names it */
   uint64_t map_limit;
   uint64_t file_offset;
   uint32_t path_bytes;
@@ -183,7 +186,8 @@ struct pprofd_exit {
   char comm[PPROFD_COMM_BYTES];
 };
 
-/* ---- Unwind tables (daemon -> kernel) ------------------------------------- */
+/* ---- Unwind tables (daemon -> kernel) -------------------------------------
+ */
 /*
  * All tables live in one "chunk space": fixed-size chunks, each one value of a
  * memory-mapped array map. A reference is a 32-bit offset in units of 8 bytes;
@@ -224,10 +228,10 @@ struct pprofd_exit {
 #define PPROFD_CFA_RSP 1       /* rsp + off */
 #define PPROFD_CFA_RBP 2       /* rbp + off */
 #define PPROFD_CFA_RBP_DEREF 3 /* *(rbp + off) */
-#define PPROFD_CFA_REG 4       /* cfa_reg + off; only where registers are known */
-#define PPROFD_CFA_PLT 5       /* rsp + 8 + ((rip & 15) >= off8 ? 8 : 0) */
-#define PPROFD_CFA_SIGNAL 6    /* ucontext at rsp (rt_sigreturn frame) */
-#define PPROFD_CFA_END 7       /* outermost frame: the root */
+#define PPROFD_CFA_REG 4    /* cfa_reg + off; only where registers are known */
+#define PPROFD_CFA_PLT 5    /* rsp + 8 + ((rip & 15) >= off8 ? 8 : 0) */
+#define PPROFD_CFA_SIGNAL 6 /* ucontext at rsp (rt_sigreturn frame) */
+#define PPROFD_CFA_END 7    /* outermost frame: the root */
 #define PPROFD_CFA_UNSUPPORTED 8
 #define PPROFD_CFA_RSP_DEREF 9 /* *(rsp + off) */
 
@@ -251,8 +255,8 @@ struct pprofd_unwind_rule {
 };
 
 /* Value of the modules map. All zero but the number: no table yet. */
-#define PPROFD_MODULE_READY 1u    /* the daemon has finished with it */
-#define PPROFD_MODULE_REFUSED 2u  /* no table will come: budget or bad data */
+#define PPROFD_MODULE_READY 1u   /* the daemon has finished with it */
+#define PPROFD_MODULE_REFUSED 2u /* no table will come: budget or bad data */
 
 struct pprofd_module {
   uint32_t number;
@@ -266,16 +270,18 @@ struct pprofd_module {
   uint64_t entry_gap_limit;
 };
 
-/* ---- Captures (daemon -> kernel) ------------------------------------------ */
-/* Key of the captures map: this process is to be sampled by the capture event of
- * this period. The value, a uint32_t, means nothing. */
+/* ---- Captures (daemon -> kernel) ------------------------------------------
+ */
+/* Key of the captures map: this process is to be sampled by the capture event
+ * of this period. The value, a uint32_t, means nothing. */
 struct pprofd_capture_key {
   uint32_t tgid; /* 0 = the whole host */
   uint32_t reserved;
   uint64_t period_ns;
 };
 
-/* ---- Asserted layout ------------------------------------------------------ */
+/* ---- Asserted layout ------------------------------------------------------
+ */
 PPROFD_ASSERT(sizeof(struct pprofd_event_header) == 16, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_mapping) == 32, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_sample) == 104, "abi");

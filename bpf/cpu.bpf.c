@@ -7,27 +7,27 @@
 /* x86_64 without KASAN; only for kernels before 5.15, where no helper tells. */
 #define KERNEL_STACK_BYTES 16384
 
-static __always_inline uint64_t fill_user_registers(
-    struct unwind_state *state, struct bpf_perf_event_data *ctx,
-    uint64_t task) {
+static __always_inline uint64_t
+fill_user_registers(struct unwind_state* state, struct bpf_perf_event_data* ctx,
+                    uint64_t task) {
   struct pt_regs regs = {};
-  const void *saved;
+  const void* saved;
   if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
-    saved = (const void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+    saved = (const void*)bpf_task_pt_regs(bpf_get_current_task_btf());
   } else {
-    saved = (const void *)(LOAD_WORD(task, task_struct, stack) +
-                           KERNEL_STACK_BYTES - sizeof(struct pt_regs));
+    saved = (const void*)(LOAD_WORD(task, task_struct, stack) +
+                          KERNEL_STACK_BYTES - sizeof(struct pt_regs));
   }
   bpf_probe_read_kernel(&regs, sizeof(regs), saved);
   return fill_registers(state, &regs);
 }
 
 static __always_inline uint64_t copy_interrupted_registers(
-    struct unwind_state *state, struct bpf_perf_event_data *ctx) {
+    struct unwind_state* state, struct bpf_perf_event_data* ctx) {
   /* Each field is read through a volatile pointer: the verifier refuses the
    * merged context accesses that clang would make otherwise. */
-  volatile struct pt_regs *from = (volatile struct pt_regs *)&ctx->regs;
-  uint64_t *to = state->registers;
+  volatile struct pt_regs* from = (volatile struct pt_regs*)&ctx->regs;
+  uint64_t* to = state->registers;
   to[0] = from->rax;
   to[1] = from->rdx;
   to[2] = from->rcx;
@@ -49,11 +49,11 @@ static __always_inline uint64_t copy_interrupted_registers(
 }
 
 static __always_inline bool is_inside_exec(uint64_t task) {
-  return BPF_CORE_READ_BITFIELD_PROBED((struct task_struct *)task, in_execve);
+  return BPF_CORE_READ_BITFIELD_PROBED((struct task_struct*)task, in_execve);
 }
 
-static __always_inline void unwind_user(struct unwind_state *state,
-                                        struct bpf_perf_event_data *ctx,
+static __always_inline void unwind_user(struct unwind_state* state,
+                                        struct bpf_perf_event_data* ctx,
                                         uint64_t task, bool user_mode,
                                         uint64_t code_segment) {
   if (!user_mode) code_segment = fill_user_registers(state, ctx, task);
@@ -72,13 +72,13 @@ static __always_inline void unwind_user(struct unwind_state *state,
   }
 }
 
-static __always_inline bool wants_raw_stack(const struct unwind_state *state) {
+static __always_inline bool wants_raw_stack(const struct unwind_state* state) {
   return state->result == PPROFD_UNWIND_TRUNCATED &&
          (state->reason == PPROFD_REASON_MODULE_PENDING ||
           state->reason == PPROFD_REASON_UNSUPPORTED_RULE);
 }
 
-static __always_inline void send_sample(struct unwind_state *state,
+static __always_inline void send_sample(struct unwind_state* state,
                                         uint32_t words) {
   uint64_t size = sizeof(struct pprofd_sample) + words * 8ULL;
   if (size > sizeof(struct pprofd_sample) + sizeof(state->record)) return;
@@ -91,10 +91,10 @@ static __always_inline void send_sample(struct unwind_state *state,
   }
 }
 
-static __always_inline void fill_sample(struct unwind_state *state,
+static __always_inline void fill_sample(struct unwind_state* state,
                                         uint64_t task, uint32_t capture,
                                         uint64_t period_ns) {
-  struct pprofd_sample *sample = &state->sample;
+  struct pprofd_sample* sample = &state->sample;
   uint64_t leader = LOAD_WORD(task, task_struct, group_leader);
   uint64_t ids = bpf_get_current_pid_tgid();
   sample->header.version = PPROFD_ABI_VERSION;
@@ -119,16 +119,16 @@ static __always_inline void fill_sample(struct unwind_state *state,
   state->mapping_count = 0;
 }
 
-static __always_inline void take_sample(struct bpf_perf_event_data *ctx,
+static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
                                         uint32_t capture, uint64_t period_ns) {
-  struct unwind_state *state = unwind_state();
+  struct unwind_state* state = unwind_state();
   if (!state) {
     count_reason(PPROFD_REASON_SCRATCH_MISSING);
     return;
   }
   uint64_t task = bpf_get_current_task();
   fill_sample(state, task, capture, period_ns);
-  struct pprofd_sample *sample = &state->sample;
+  struct pprofd_sample* sample = &state->sample;
 
   uint64_t code_segment = copy_interrupted_registers(state, ctx);
   bool user_mode = (code_segment & 3) == 3;
@@ -168,7 +168,7 @@ static __always_inline void take_sample(struct bpf_perf_event_data *ctx,
 
 /* Always-on sampling: one event per CPU. */
 SEC("perf_event")
-int cpu(struct bpf_perf_event_data *ctx) {
+int cpu(struct bpf_perf_event_data* ctx) {
   uint32_t idle_tick = 0;
   if ((uint32_t)bpf_get_current_pid_tgid() == 0) {
     count_reason(idle_tick);
@@ -180,7 +180,7 @@ int cpu(struct bpf_perf_event_data *ctx) {
 
 /* Waiting queries: one event per CPU and rate, for the processes asked for. */
 SEC("perf_event")
-int cpu_capture(struct bpf_perf_event_data *ctx) {
+int cpu_capture(struct bpf_perf_event_data* ctx) {
   uint64_t ids = bpf_get_current_pid_tgid();
   if ((uint32_t)ids == 0) return 0;
   struct pprofd_capture_key key = {

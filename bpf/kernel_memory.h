@@ -12,18 +12,19 @@
 
 #include "maps.h"
 
-void *bpf_rdonly_cast(const void *obj, uint32_t btf_id) __ksym __weak;
+void* bpf_rdonly_cast(const void* obj, uint32_t btf_id) __ksym __weak;
 
 /* The 8 bytes at a kernel address; 0 when unreadable. */
 static __always_inline uint64_t load_word(uint64_t address) {
   if (bpf_ksym_exists(bpf_rdonly_cast)) {
-    uint64_t node = address - bpf_core_field_offset(struct maple_range_64, pivot);
-    struct maple_range_64 *range = bpf_rdonly_cast(
-        (const void *)node, bpf_core_type_id_kernel(struct maple_range_64));
+    uint64_t node =
+        address - bpf_core_field_offset(struct maple_range_64, pivot);
+    struct maple_range_64* range = bpf_rdonly_cast(
+        (const void*)node, bpf_core_type_id_kernel(struct maple_range_64));
     return range->pivot[0];
   }
   uint64_t word = 0;
-  bpf_probe_read_kernel(&word, sizeof(word), (const void *)address);
+  bpf_probe_read_kernel(&word, sizeof(word), (const void*)address);
   return word;
 }
 

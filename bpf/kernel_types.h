@@ -10,12 +10,11 @@
 #ifndef PPROFD_BPF_KERNEL_TYPES_H_
 #define PPROFD_BPF_KERNEL_TYPES_H_
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
 #include <linux/ptrace.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define PPROFD_RELOCATE __attribute__((preserve_access_index))
 
@@ -23,42 +22,42 @@
 #define PPROFD_PF_KTHREAD 0x00200000
 
 struct rb_node {
-  struct rb_node *rb_right;
-  struct rb_node *rb_left;
+  struct rb_node* rb_right;
+  struct rb_node* rb_left;
 } PPROFD_RELOCATE;
 
 struct rb_root {
-  struct rb_node *rb_node;
+  struct rb_node* rb_node;
 } PPROFD_RELOCATE;
 
 struct maple_tree {
-  void *ma_root;
+  void* ma_root;
 } PPROFD_RELOCATE;
 
 struct maple_range_64 {
-  void *parent;
+  void* parent;
   unsigned long pivot[15];
-  void *slot[16];
+  void* slot[16];
 } PPROFD_RELOCATE;
 
 struct maple_arange_64 {
-  void *parent;
+  void* parent;
   unsigned long pivot[9];
-  void *slot[10];
+  void* slot[10];
 } PPROFD_RELOCATE;
 
 struct qstr {
   uint32_t len;
-  const unsigned char *name;
+  const unsigned char* name;
 } PPROFD_RELOCATE;
 
 struct dentry {
-  struct dentry *d_parent;
+  struct dentry* d_parent;
   struct qstr d_name;
 } PPROFD_RELOCATE;
 
 struct path {
-  struct dentry *dentry;
+  struct dentry* dentry;
 } PPROFD_RELOCATE;
 
 struct super_block {
@@ -71,7 +70,7 @@ struct timespec64 {
 } PPROFD_RELOCATE;
 
 struct inode {
-  struct super_block *i_sb;
+  struct super_block* i_sb;
   unsigned long i_ino;
   uint32_t i_generation;
 } PPROFD_RELOCATE;
@@ -89,7 +88,7 @@ struct inode___now {
 } PPROFD_RELOCATE;
 
 struct file {
-  struct inode *f_inode;
+  struct inode* f_inode;
   struct path f_path;
 } PPROFD_RELOCATE;
 
@@ -98,7 +97,7 @@ struct vm_area_struct {
   unsigned long vm_end;
   unsigned long vm_flags;
   unsigned long vm_pgoff;
-  struct file *vm_file;
+  struct file* vm_file;
 } PPROFD_RELOCATE;
 
 /* Kernels before 6.1 keep VMAs in a red-black tree. */
@@ -107,7 +106,7 @@ struct vm_area_struct___to_6_0 {
 } PPROFD_RELOCATE;
 
 typedef struct {
-  void *vdso;
+  void* vdso;
 } PPROFD_RELOCATE mm_context_t;
 
 struct mm_struct {
@@ -133,31 +132,31 @@ struct sched_entity {
 } PPROFD_RELOCATE;
 
 struct task_struct {
-  void *stack;
+  void* stack;
   unsigned int flags;
   struct sched_entity se;
-  struct mm_struct *mm;
+  struct mm_struct* mm;
   unsigned int in_execve : 1;
   int pid;
   int tgid;
-  struct task_struct *group_leader;
+  struct task_struct* group_leader;
   uint64_t start_boottime;
   char comm[16];
-  struct signal_struct *signal;
+  struct signal_struct* signal;
 } PPROFD_RELOCATE;
 
 struct linux_binprm {
-  const char *filename;
+  const char* filename;
 } PPROFD_RELOCATE;
 
 struct bpf_iter_meta {
-  void *seq;
+  void* seq;
 } PPROFD_RELOCATE;
 
 struct bpf_iter__task_vma {
-  struct bpf_iter_meta *meta;
-  struct task_struct *task;
-  struct vm_area_struct *vma;
+  struct bpf_iter_meta* meta;
+  struct task_struct* task;
+  struct vm_area_struct* vma;
 } PPROFD_RELOCATE;
 
 #endif /* PPROFD_BPF_KERNEL_TYPES_H_ */

@@ -5,6 +5,8 @@
 #ifndef PPROFD_BPF_MAPS_H_
 #define PPROFD_BPF_MAPS_H_
 
+/* libbpf's headers want the kernel's types before them. */
+/* clang-format off */
 #include "kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
@@ -12,6 +14,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "abi.h"
+/* clang-format on */
 
 /* Samples and process events. Writer: all programs. Reader: event_reader.
  * Bound: bytes set by the daemon (rate x CPUs). Full: the event is dropped and
@@ -87,7 +90,7 @@ struct {
 } captures SEC(".maps");
 
 static __always_inline void count_reason(uint32_t reason) {
-  uint64_t *counter = bpf_map_lookup_elem(&reasons, &reason);
+  uint64_t* counter = bpf_map_lookup_elem(&reasons, &reason);
   if (counter) *counter += 1;
 }
 

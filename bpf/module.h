@@ -14,7 +14,8 @@
 #define PATH_COMPONENTS 16
 
 /* Where a new-module event is put together. The room behind `event` lets the
- * verifier see that a component copied to any offset of the path stays inside. */
+ * verifier see that a component copied to any offset of the path stays inside.
+ */
 struct new_module_scratch {
   struct pprofd_new_module event;
   uint8_t room[PPROFD_PATH_BYTES];
@@ -43,12 +44,13 @@ static __always_inline uint64_t ctime_of(uint64_t inode) {
     seconds = LOAD_WORD(inode, inode___to_6_5, i_ctime.tv_sec);
     nanoseconds = LOAD_WORD(inode, inode___to_6_5, i_ctime.tv_nsec);
   }
-  /* Since 6.13 bit 31 says "somebody looked", which is no change of the file. */
+  /* Since 6.13 bit 31 says "somebody looked", which is no change of the file.
+   */
   return seconds * 1000000000ULL + (nanoseconds & 0x3fffffff);
 }
 
 static __always_inline void file_key_of(uint64_t file,
-                                        struct pprofd_file_key *key) {
+                                        struct pprofd_file_key* key) {
   uint64_t inode = LOAD_WORD(file, file, f_inode);
   uint64_t super = LOAD_WORD(inode, inode, i_sb);
   key->inode = LOAD_WORD(inode, inode, i_ino);
@@ -57,7 +59,7 @@ static __always_inline void file_key_of(uint64_t file,
   key->generation = LOAD_HALF(inode, inode, i_generation);
 }
 
-static __always_inline uint32_t write_path(struct new_module_scratch *scratch,
+static __always_inline uint32_t write_path(struct new_module_scratch* scratch,
                                            uint64_t file) {
   uint64_t dentry = LOAD_WORD(file, file, f_path.dentry);
   uint32_t start = PPROFD_PATH_BYTES;
@@ -72,7 +74,7 @@ static __always_inline uint32_t write_path(struct new_module_scratch *scratch,
     uint64_t bytes = length & (PPROFD_PATH_BYTES - 1);
     scratch->event.path[offset] = '/';
     if (bpf_probe_read_kernel(scratch->event.path + offset + 1, bytes,
-                              (const void *)name)) {
+                              (const void*)name)) {
       start += length + 1;
       break;
     }
@@ -81,13 +83,13 @@ static __always_inline uint32_t write_path(struct new_module_scratch *scratch,
   return PPROFD_PATH_BYTES - start;
 }
 
-static __always_inline int send_new_module(struct new_module_scratch *scratch,
-                                           const struct pprofd_file_key *key,
+static __always_inline int send_new_module(struct new_module_scratch* scratch,
+                                           const struct pprofd_file_key* key,
                                            uint32_t number, uint64_t vma,
                                            uint64_t file, uint32_t tgid,
                                            uint64_t start_time_ns,
                                            uint64_t wakeup) {
-  struct pprofd_new_module *event = &scratch->event;
+  struct pprofd_new_module* event = &scratch->event;
   event->header.version = PPROFD_ABI_VERSION;
   event->header.kind = PPROFD_EVENT_NEW_MODULE;
   event->header.size = sizeof(*event);
@@ -104,16 +106,17 @@ static __always_inline int send_new_module(struct new_module_scratch *scratch,
   return bpf_ringbuf_output(&events, event, sizeof(*event), wakeup);
 }
 
-/* The module of a file, made on first sight; NULL and *reason when it cannot. */
-static __always_inline struct pprofd_module *module_of(
-    uint32_t scratch_index, uint64_t vma, uint64_t file,
-    uint32_t tgid, uint64_t start_time_ns, uint64_t wakeup, uint32_t *reason) {
+/* The module of a file, made on first sight; NULL and *reason when it cannot.
+ */
+static __always_inline struct pprofd_module* module_of(
+    uint32_t scratch_index, uint64_t vma, uint64_t file, uint32_t tgid,
+    uint64_t start_time_ns, uint64_t wakeup, uint32_t* reason) {
   struct pprofd_file_key key = {};
   file_key_of(file, &key);
-  struct pprofd_module *module = bpf_map_lookup_elem(&modules, &key);
+  struct pprofd_module* module = bpf_map_lookup_elem(&modules, &key);
   if (module) return module;
 
-  struct new_module_scratch *scratch =
+  struct new_module_scratch* scratch =
       bpf_map_lookup_elem(&new_module_scratch, &scratch_index);
   if (!scratch) return 0;
   *reason = PPROFD_REASON_MODULE_TABLE_FULL;

@@ -13,9 +13,9 @@
 
 /* Registers of the user half: where it was interrupted, or entered the kernel.
  * Returns the code segment. */
-static __always_inline uint64_t fill_registers(
-    struct unwind_state *state, const struct pt_regs *regs) {
-  uint64_t *to = state->registers;
+static __always_inline uint64_t fill_registers(struct unwind_state* state,
+                                               const struct pt_regs* regs) {
+  uint64_t* to = state->registers;
   to[0] = regs->rax;
   to[1] = regs->rdx;
   to[2] = regs->rcx;
@@ -36,7 +36,7 @@ static __always_inline uint64_t fill_registers(
   return regs->cs;
 }
 
-static __always_inline void start_unwind(struct unwind_state *state) {
+static __always_inline void start_unwind(struct unwind_state* state) {
   state->pc = state->registers[16];
   state->sp = state->registers[7];
   state->bp = state->registers[6];
@@ -53,7 +53,7 @@ static __always_inline void start_unwind(struct unwind_state *state) {
 }
 
 /* Copies mappings behind the user frames; returns the words used so far. */
-static __always_inline uint32_t append_mappings(struct unwind_state *state,
+static __always_inline uint32_t append_mappings(struct unwind_state* state,
                                                 uint32_t words) {
   for (uint32_t i = 0; i < PPROFD_MAX_SAMPLE_MAPPINGS; i++) {
     if (i >= state->mapping_count || words > RECORD_FRONT_WORDS - 4) break;
@@ -65,7 +65,7 @@ static __always_inline uint32_t append_mappings(struct unwind_state *state,
 }
 
 /* Copies registers and stack, page by page up to where it ends. */
-static __always_inline uint32_t append_raw_stack(struct unwind_state *state,
+static __always_inline uint32_t append_raw_stack(struct unwind_state* state,
                                                  uint32_t words) {
   if (words > RECORD_FRONT_WORDS + PPROFD_MAX_KERNEL_FRAMES) return words;
   __builtin_memcpy(&state->record[words], state->registers,
@@ -73,7 +73,7 @@ static __always_inline uint32_t append_raw_stack(struct unwind_state *state,
   words += PPROFD_REGISTERS;
   uint64_t from = state->registers[7];
   uint64_t copied = 0;
-  uint8_t *to = (uint8_t *)&state->record[words];
+  uint8_t* to = (uint8_t*)&state->record[words];
   for (int i = 0; i < PPROFD_RAW_STACK_BYTES / RAW_PIECE_BYTES; i++) {
     uint64_t bytes = RAW_PIECE_BYTES - (from & (RAW_PIECE_BYTES - 1));
     bytes &= 2 * RAW_PIECE_BYTES - 8;
@@ -81,7 +81,7 @@ static __always_inline uint32_t append_raw_stack(struct unwind_state *state,
         copied > PPROFD_RAW_STACK_BYTES - RAW_PIECE_BYTES) {
       break;
     }
-    if (bpf_probe_read_user(to + copied, bytes, (const void *)from)) break;
+    if (bpf_probe_read_user(to + copied, bytes, (const void*)from)) break;
     copied += bytes;
     from += bytes;
   }

@@ -27,7 +27,7 @@
 
 /* Moves the window over `address`, clipped to its page: a read across the end
  * of the stack would fault, which costs ten windows. */
-static __noinline int refill_window(struct unwind_state *state,
+static __noinline int refill_window(struct unwind_state* state,
                                     uint64_t address) {
   uint64_t page = address & ~PAGE_MASK;
   uint64_t start = address - WINDOW_LEAD_BYTES;
@@ -36,15 +36,15 @@ static __noinline int refill_window(struct unwind_state *state,
   if (bytes > STACK_WINDOW_BYTES) bytes = STACK_WINDOW_BYTES;
   state->window_start = start;
   state->window_bytes = 0;
-  if (bpf_probe_read_user(state->window, bytes, (const void *)start)) return -1;
+  if (bpf_probe_read_user(state->window, bytes, (const void*)start)) return -1;
   state->window_bytes = bytes;
   return 0;
 }
 
-static __always_inline int read_stack(struct unwind_state *state,
-                                      uint64_t address, uint64_t *word) {
+static __always_inline int read_stack(struct unwind_state* state,
+                                      uint64_t address, uint64_t* word) {
   if (address & 7) {
-    return bpf_probe_read_user(word, sizeof(*word), (const void *)address);
+    return bpf_probe_read_user(word, sizeof(*word), (const void*)address);
   }
   uint64_t offset = address - state->window_start;
   if (offset >= state->window_bytes) {
@@ -55,7 +55,7 @@ static __always_inline int read_stack(struct unwind_state *state,
   return 0;
 }
 
-static __always_inline int truncate_stack(struct unwind_state *state,
+static __always_inline int truncate_stack(struct unwind_state* state,
                                           uint32_t reason, uint32_t module) {
   state->result = PPROFD_UNWIND_TRUNCATED;
   state->reason = reason;
@@ -63,16 +63,16 @@ static __always_inline int truncate_stack(struct unwind_state *state,
   return STEP_DONE;
 }
 
-static __always_inline int reach_root(struct unwind_state *state) {
-  state->result = state->used_frame_pointer ? PPROFD_UNWIND_MIXED
-                                            : PPROFD_UNWIND_COMPLETE;
+static __always_inline int reach_root(struct unwind_state* state) {
+  state->result =
+      state->used_frame_pointer ? PPROFD_UNWIND_MIXED : PPROFD_UNWIND_COMPLETE;
   return STEP_DONE;
 }
 
-static __always_inline void fill_mapping(struct unwind_state *state,
-                                         struct known_mapping *known,
+static __always_inline void fill_mapping(struct unwind_state* state,
+                                         struct known_mapping* known,
                                          uint64_t vma,
-                                         const struct pprofd_module *module) {
+                                         const struct pprofd_module* module) {
   known->mapping.start = LOAD_WORD(vma, vm_area_struct, vm_start);
   known->mapping.limit = LOAD_WORD(vma, vm_area_struct, vm_end);
   known->mapping.file_offset = LOAD_WORD(vma, vm_area_struct, vm_pgoff) << 12;
@@ -89,7 +89,7 @@ static __always_inline void fill_mapping(struct unwind_state *state,
 /* Puts the mapping around `address` behind the known ones; returns its index,
  * or -reason. */
 __noinline int add_mapping(uint64_t address) {
-  struct unwind_state *state = unwind_state();
+  struct unwind_state* state = unwind_state();
   if (!state) return -PPROFD_REASON_SCRATCH_MISSING;
   uint64_t vma = find_vma(state->mm, address);
   if (!vma) vma = find_vma(state->mm, address);
@@ -97,13 +97,12 @@ __noinline int add_mapping(uint64_t address) {
   if (!(LOAD_WORD(vma, vm_area_struct, vm_flags) & PPROFD_VM_EXEC)) {
     return -PPROFD_REASON_NOT_EXECUTABLE;
   }
-  struct pprofd_module *module = 0;
+  struct pprofd_module* module = 0;
   uint64_t file = LOAD_WORD(vma, vm_area_struct, vm_file);
   if (file) {
     uint32_t reason = PPROFD_REASON_MODULE_PENDING;
-    module = module_of(SCRATCH_TIMER, vma, file,
-                       state->tgid, state->start_time_ns, BPF_RB_FORCE_WAKEUP,
-                       &reason);
+    module = module_of(SCRATCH_TIMER, vma, file, state->tgid,
+                       state->start_time_ns, BPF_RB_FORCE_WAKEUP, &reason);
     if (!module) return -(int)reason;
     module->last_used_epoch = epoch;
   }
@@ -114,7 +113,7 @@ __noinline int add_mapping(uint64_t address) {
   } else {
     state->mapping_count = index + 1;
   }
-  struct known_mapping *known =
+  struct known_mapping* known =
       &state->mappings[index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1)];
   fill_mapping(state, known, vma, module);
   if (!file && known->mapping.start == state->vdso) {
@@ -127,10 +126,10 @@ __noinline int add_mapping(uint64_t address) {
 }
 
 /* Index of the mapping around `address`, or -reason. */
-static __always_inline int find_mapping(struct unwind_state *state,
+static __always_inline int find_mapping(struct unwind_state* state,
                                         uint64_t address) {
   uint32_t index = state->last_mapping & (PPROFD_MAX_SAMPLE_MAPPINGS - 1);
-  struct known_mapping *known = &state->mappings[index];
+  struct known_mapping* known = &state->mappings[index];
   if (address - known->mapping.start <
       known->mapping.limit - known->mapping.start) {
     return index;
@@ -146,8 +145,8 @@ static __always_inline int find_mapping(struct unwind_state *state,
   return add_mapping(address);
 }
 
-static __always_inline void append_frame(struct unwind_state *state,
-                                         const struct known_mapping *known) {
+static __always_inline void append_frame(struct unwind_state* state,
+                                         const struct known_mapping* known) {
   uint64_t frame = state->is_return_address ? PPROFD_FRAME_RETURN_BIT : 0;
   if (known->mapping.module) {
     uint64_t offset =
@@ -165,7 +164,7 @@ static __always_inline void append_frame(struct unwind_state *state,
 }
 
 /* Moves to the caller; a return address of zero ends the stack. */
-static __always_inline int enter_caller(struct unwind_state *state, uint64_t pc,
+static __always_inline int enter_caller(struct unwind_state* state, uint64_t pc,
                                         uint64_t sp, uint64_t bp) {
   state->pc = pc;
   state->sp = sp;
@@ -176,16 +175,16 @@ static __always_inline int enter_caller(struct unwind_state *state, uint64_t pc,
 }
 
 /* Code without unwind rows: believe in rbp, and say so. */
-static __always_inline int step_by_frame_pointer(struct unwind_state *state,
+static __always_inline int step_by_frame_pointer(struct unwind_state* state,
                                                  uint32_t module) {
   uint64_t bp = state->bp;
   uint64_t pc = 0, caller_bp = 0;
   state->used_frame_pointer = 1;
   if (bp == 0) return reach_root(state);
   if ((bp & 7) || bp < state->sp) {
-    return truncate_stack(state, module ? PPROFD_REASON_NO_ROWS
-                                        : PPROFD_REASON_BAD_FRAME_POINTER,
-                          module);
+    return truncate_stack(
+        state, module ? PPROFD_REASON_NO_ROWS : PPROFD_REASON_BAD_FRAME_POINTER,
+        module);
   }
   if (read_stack(state, bp, &caller_bp) || read_stack(state, bp + 8, &pc)) {
     return truncate_stack(state, PPROFD_REASON_BAD_FRAME_POINTER, module);
@@ -194,7 +193,7 @@ static __always_inline int step_by_frame_pointer(struct unwind_state *state,
 }
 
 /* The frame below is the kernel's signal frame: the interrupted registers. */
-static __always_inline int step_by_signal_frame(struct unwind_state *state,
+static __always_inline int step_by_signal_frame(struct unwind_state* state,
                                                 uint32_t module) {
   uint64_t pc = 0, sp = 0, bp = 0;
   if (read_stack(state, state->sp + UCONTEXT_RBP, &bp) ||
@@ -208,9 +207,9 @@ static __always_inline int step_by_signal_frame(struct unwind_state *state,
 }
 
 /* The canonical frame address by a rule; a reason when it cannot be had. */
-static __always_inline uint32_t find_cfa(struct unwind_state *state,
+static __always_inline uint32_t find_cfa(struct unwind_state* state,
                                          struct pprofd_unwind_rule rule,
-                                         uint64_t *cfa) {
+                                         uint64_t* cfa) {
   int64_t offset = (int64_t)rule.cfa_off8 * 8;
   switch (rule.cfa_kind) {
     case PPROFD_CFA_RSP:
@@ -228,8 +227,8 @@ static __always_inline uint32_t find_cfa(struct unwind_state *state,
                  ? PPROFD_REASON_STACK_READ
                  : 0;
     case PPROFD_CFA_PLT:
-      *cfa = state->sp + 8 +
-             ((int64_t)(state->pc & 15) >= rule.cfa_off8 ? 8 : 0);
+      *cfa =
+          state->sp + 8 + ((int64_t)(state->pc & 15) >= rule.cfa_off8 ? 8 : 0);
       return 0;
     case PPROFD_CFA_REG:
       if (!state->registers_known || rule.cfa_reg >= PPROFD_REGISTERS) {
@@ -241,7 +240,7 @@ static __always_inline uint32_t find_cfa(struct unwind_state *state,
   return PPROFD_REASON_UNSUPPORTED_RULE;
 }
 
-static __always_inline int step_by_rule(struct unwind_state *state,
+static __always_inline int step_by_rule(struct unwind_state* state,
                                         struct pprofd_unwind_rule rule,
                                         uint32_t module) {
   uint64_t cfa = 0, pc = 0, bp = state->bp;
@@ -273,7 +272,7 @@ static __always_inline int step_by_rule(struct unwind_state *state,
 
 /* Reads one frame further. */
 __noinline int unwind_step(void) {
-  struct unwind_state *state = unwind_state();
+  struct unwind_state* state = unwind_state();
   if (!state) return STEP_DONE;
   /* A return address may be the first byte behind the caller's code. */
   uint64_t lookup = state->pc - (state->is_return_address ? 1 : 0);
@@ -282,7 +281,7 @@ __noinline int unwind_step(void) {
   if (state->frame_count >= PPROFD_MAX_USER_FRAMES) {
     return truncate_stack(state, PPROFD_REASON_FRAME_LIMIT, 0);
   }
-  struct known_mapping *known =
+  struct known_mapping* known =
       &state->mappings[index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1)];
   state->last_mapping = index;
   append_frame(state, known);

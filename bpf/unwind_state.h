@@ -16,9 +16,9 @@
  * registers, raw stack. */
 #define RECORD_FRONT_WORDS \
   (PPROFD_MAX_USER_FRAMES + PPROFD_MAX_SAMPLE_MAPPINGS * 4)
-#define RECORD_WORDS                                         \
-  (RECORD_FRONT_WORDS + PPROFD_MAX_KERNEL_FRAMES + 1 +       \
-   PPROFD_REGISTERS + PPROFD_RAW_STACK_BYTES / 8 + 512)
+#define RECORD_WORDS                                                      \
+  (RECORD_FRONT_WORDS + PPROFD_MAX_KERNEL_FRAMES + 1 + PPROFD_REGISTERS + \
+   PPROFD_RAW_STACK_BYTES / 8 + 512)
 
 /* A mapping met by this sample, with what its module's table needs. */
 struct known_mapping {
@@ -68,7 +68,7 @@ struct {
   __type(value, struct unwind_state);
 } unwind_states SEC(".maps");
 
-static __always_inline struct unwind_state *unwind_state(void) {
+static __always_inline struct unwind_state* unwind_state(void) {
   uint32_t zero = 0;
   return bpf_map_lookup_elem(&unwind_states, &zero);
 }

@@ -13,7 +13,8 @@
 #define BYTES_01 0x0101010101010101ULL
 #define BYTES_80 0x8080808080808080ULL
 
-/* How many of the eight bytes of `word` are <= the byte repeated in `wanted`. */
+/* How many of the eight bytes of `word` are <= the byte repeated in `wanted`.
+ */
 static __always_inline uint64_t count_bytes_up_to(uint64_t word,
                                                   uint64_t wanted) {
   uint64_t low = ((wanted | BYTES_80) - (word & ~BYTES_80));
@@ -21,24 +22,24 @@ static __always_inline uint64_t count_bytes_up_to(uint64_t word,
   return ((up_to >> 7) * BYTES_01) >> 56;
 }
 
-static __always_inline uint8_t *chunk_at(uint64_t offset) {
+static __always_inline uint8_t* chunk_at(uint64_t offset) {
   uint32_t index = offset >> PPROFD_CHUNK_SHIFT;
   uint32_t zero = 0;
-  void *chunk = bpf_map_lookup_elem(&chunks, &index);
+  void* chunk = bpf_map_lookup_elem(&chunks, &index);
   return chunk ? bpf_map_lookup_elem(chunk, &zero) : 0;
 }
 
 #define LOAD_AT(type, chunk, offset) \
-  (*(type *)((chunk) + ((offset) & (PPROFD_CHUNK_BYTES - sizeof(type)))))
+  (*(type*)((chunk) + ((offset) & (PPROFD_CHUNK_BYTES - sizeof(type)))))
 
 /* Number of the rule at `file_offset`, 0 = no unwind information. */
-static __always_inline uint32_t find_rule_number(
-    const struct pprofd_module *module, uint64_t file_offset) {
+static __always_inline uint32_t
+find_rule_number(const struct pprofd_module* module, uint64_t file_offset) {
   uint64_t page = (file_offset >> PPROFD_PAGE_SHIFT) - module->first_page;
   if (page >= module->page_count || !module->directory) return 0;
   uint64_t entry_offset =
       (uint64_t)module->directory * PPROFD_REFERENCE_UNIT + page * 4;
-  uint8_t *chunk = chunk_at(entry_offset);
+  uint8_t* chunk = chunk_at(entry_offset);
   if (!chunk) return 0;
   uint64_t piece = LOAD_AT(uint32_t, chunk, entry_offset);
   if (!piece) return 0;
@@ -50,8 +51,7 @@ static __always_inline uint32_t find_rule_number(
   uint32_t entry = LOAD_AT(uint32_t, chunk, piece + granule * 4);
   if (entry & PPROFD_GRANULE_ONE_RULE) return entry & 0xffff;
 
-  uint64_t block =
-      piece + (uint64_t)(entry & PPROFD_GRANULE_BLOCK_MASK) * 8;
+  uint64_t block = piece + (uint64_t)(entry & PPROFD_GRANULE_BLOCK_MASK) * 8;
   uint32_t words =
       ((entry >> PPROFD_GRANULE_WORDS_SHIFT) & PPROFD_GRANULE_WORDS_MASK) + 1;
   uint64_t wanted = (file_offset & 255) * BYTES_01;
@@ -71,7 +71,7 @@ static __always_inline struct pprofd_unwind_rule rule_by_number(
     uint32_t number) {
   struct pprofd_unwind_rule none = {};
   uint32_t zero = 0;
-  struct rule_table *table = bpf_map_lookup_elem(&rules, &zero);
+  struct rule_table* table = bpf_map_lookup_elem(&rules, &zero);
   return table ? table->rules[number & (PPROFD_MAX_RULES - 1)] : none;
 }
 

@@ -15,8 +15,8 @@
 #define MAPLE_MAX_DEPTH 12
 #define RB_MAX_DEPTH 48
 
-/* A tagged pointer to a node: bits 6..3 hold its type; the root's has bit 1 set,
- * else it would be the only entry of the tree. */
+/* A tagged pointer to a node: bits 6..3 hold its type; the root's has bit 1
+ * set, else it would be the only entry of the tree. */
 #define MAPLE_IS_ROOT_NODE(entry) (((entry) & 3) == 2)
 #define MAPLE_LOWEST_NODE 4096
 #define MAPLE_NODE(entry) ((entry) & ~255ULL)
@@ -55,7 +55,8 @@ static __always_inline uint64_t vma_from_maple(uint64_t mm, uint64_t address) {
   return 0;
 }
 
-static __always_inline uint64_t vma_from_rb_tree(uint64_t mm, uint64_t address) {
+static __always_inline uint64_t vma_from_rb_tree(uint64_t mm,
+                                                 uint64_t address) {
   uint64_t node = LOAD_WORD(mm, mm_struct___to_6_0, mm_rb.rb_node);
   uint64_t shift = bpf_core_field_offset(struct vm_area_struct___to_6_0, vm_rb);
   for (int depth = 0; depth < RB_MAX_DEPTH; depth++) {

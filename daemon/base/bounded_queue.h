@@ -36,7 +36,8 @@ class BoundedQueue {
   // Waits for an item until `timeout` has passed or the queue is closed.
   std::optional<T> PopFor(std::chrono::milliseconds timeout) {
     std::unique_lock lock(mutex_);
-    ready_.wait_for(lock, timeout, [this] { return closed_ || !items_.empty(); });
+    ready_.wait_for(lock, timeout,
+                    [this] { return closed_ || !items_.empty(); });
     if (items_.empty()) return std::nullopt;
     std::optional<T> item(std::move(items_.front()));
     items_.pop_front();

@@ -7,16 +7,26 @@ namespace pprofd {
 
 std::string_view StatusCodeName(StatusCode code) {
   switch (code) {
-    case StatusCode::kOk: return "Ok";
-    case StatusCode::kInvalid: return "Invalid";
-    case StatusCode::kNotFound: return "NotFound";
-    case StatusCode::kGone: return "Gone";
-    case StatusCode::kDenied: return "Denied";
-    case StatusCode::kUnsupported: return "Unsupported";
-    case StatusCode::kCorrupt: return "Corrupt";
-    case StatusCode::kExhausted: return "Exhausted";
-    case StatusCode::kTimeout: return "Timeout";
-    case StatusCode::kIo: return "Io";
+    case StatusCode::kOk:
+      return "Ok";
+    case StatusCode::kInvalid:
+      return "Invalid";
+    case StatusCode::kNotFound:
+      return "NotFound";
+    case StatusCode::kGone:
+      return "Gone";
+    case StatusCode::kDenied:
+      return "Denied";
+    case StatusCode::kUnsupported:
+      return "Unsupported";
+    case StatusCode::kCorrupt:
+      return "Corrupt";
+    case StatusCode::kExhausted:
+      return "Exhausted";
+    case StatusCode::kTimeout:
+      return "Timeout";
+    case StatusCode::kIo:
+      return "Io";
   }
   return "Unknown";
 }
@@ -25,20 +35,28 @@ namespace {
 
 StatusCode CodeOfErrno(int error) {
   switch (error) {
-    case ENOENT: return StatusCode::kNotFound;
-    case ESRCH: return StatusCode::kGone;
+    case ENOENT:
+      return StatusCode::kNotFound;
+    case ESRCH:
+      return StatusCode::kGone;
     case EPERM:
-    case EACCES: return StatusCode::kDenied;
+    case EACCES:
+      return StatusCode::kDenied;
     case ENOSYS:
-    case EOPNOTSUPP: return StatusCode::kUnsupported;
-    case EINVAL: return StatusCode::kInvalid;
+    case EOPNOTSUPP:
+      return StatusCode::kUnsupported;
+    case EINVAL:
+      return StatusCode::kInvalid;
     case ENOMEM:
     case ENOSPC:
     case EMFILE:
     case ENFILE:
-    case E2BIG: return StatusCode::kExhausted;
-    case ETIMEDOUT: return StatusCode::kTimeout;
-    default: return StatusCode::kIo;
+    case E2BIG:
+      return StatusCode::kExhausted;
+    case ETIMEDOUT:
+      return StatusCode::kTimeout;
+    default:
+      return StatusCode::kIo;
   }
 }
 

@@ -56,8 +56,9 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}          // NOLINT(runtime/explicit)
-  Result(Status status) : status_(std::move(status)) {}  // NOLINT(runtime/explicit)
+  Result(T value) : value_(std::move(value)) {}  // NOLINT(runtime/explicit)
+  Result(Status status)
+      : status_(std::move(status)) {}  // NOLINT(runtime/explicit)
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
@@ -79,14 +80,15 @@ class [[nodiscard]] Result {
 #define PPROFD_CONCAT_INNER(a, b) a##b
 #define PPROFD_CONCAT(a, b) PPROFD_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expression)                 \
-  do {                                              \
-    ::pprofd::Status status_or_ok = (expression);   \
-    if (!status_or_ok.ok()) return status_or_ok;    \
+#define RETURN_IF_ERROR(expression)               \
+  do {                                            \
+    ::pprofd::Status status_or_ok = (expression); \
+    if (!status_or_ok.ok()) return status_or_ok;  \
   } while (false)
 
-#define ASSIGN_OR_RETURN(declaration, expression) \
-  ASSIGN_OR_RETURN_IMPL(PPROFD_CONCAT(result_, __LINE__), declaration, expression)
+#define ASSIGN_OR_RETURN(declaration, expression)                      \
+  ASSIGN_OR_RETURN_IMPL(PPROFD_CONCAT(result_, __LINE__), declaration, \
+                        expression)
 #define ASSIGN_OR_RETURN_IMPL(result, declaration, expression) \
   auto result = (expression);                                  \
   if (!result.ok()) return result.status();                    \

@@ -29,8 +29,7 @@ int LogLibbpf(libbpf_print_level level, const char* format, va_list arguments) {
 }
 
 Result<MemoryMap> MapArray(int fd, size_t bytes) {
-  void* data =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED) return Status::FromErrno(errno, "mmap of a BPF map");
   return MemoryMap({static_cast<uint8_t*>(data), bytes});
 }
@@ -56,9 +55,9 @@ Result<std::unique_ptr<BpfProgram>> BpfProgram::Load(const Options& options) {
   if (pprofd_programs_bpf__load(skeleton) != 0) {
     Status status = Status::FromErrno(errno, "cannot load the BPF programs");
     if (status.code() == StatusCode::kDenied) {
-      return Status(StatusCode::kDenied,
-                    status.message() +
-                        "; run as root or with CAP_BPF and CAP_PERFMON");
+      return Status(
+          StatusCode::kDenied,
+          status.message() + "; run as root or with CAP_BPF and CAP_PERFMON");
     }
     return Status(StatusCode::kUnsupported,
                   status.message() +
@@ -138,14 +137,15 @@ Status BpfProgram::ScanModules() {
     return Status(StatusCode::kUnsupported,
                   "no task_vma iterator before Linux 5.12");
   }
-  bpf_link* link = bpf_program__attach_iter(skeleton_->progs.scan_modules,
-                                            nullptr);
+  bpf_link* link =
+      bpf_program__attach_iter(skeleton_->progs.scan_modules, nullptr);
   if (link == nullptr) {
     return Status::FromErrno(errno, "cannot attach the module scan");
   }
   links_.push_back(link);
   UniqueFd iterator(bpf_iter_create(bpf_link__fd(link)));
-  if (!iterator) return Status::FromErrno(errno, "cannot start the module scan");
+  if (!iterator)
+    return Status::FromErrno(errno, "cannot start the module scan");
   char buffer[4096];
   ssize_t bytes;
   while ((bytes = read(iterator.get(), buffer, sizeof(buffer))) > 0 ||

@@ -30,8 +30,7 @@ Status CpuSampler::OpenMissing(EventSet& set) {
   });
   for (int cpu : cpus) {
     if (set.by_cpu.contains(cpu)) continue;
-    Result<UniqueFd> event =
-        OpenCpuClock(cpu, set.period_ns, set.program_fd);
+    Result<UniqueFd> event = OpenCpuClock(cpu, set.period_ns, set.program_fd);
     if (!event.ok()) {
       // Offline again since we looked.
       if (event.status().code() == StatusCode::kNotFound) continue;

@@ -95,10 +95,8 @@ TEST(EventDecoder, MakesTheTruncateReasonTheRootFrame) {
   header.unwind_result = PPROFD_UNWIND_TRUNCATED;
   header.truncate_reason = PPROFD_REASON_NO_ROWS;
   header.truncate_module = 3;
-  auto event = Decode(EventBytes()
-                               .Add(header)
-                               .Add(FileFrame(0x1000, false).bits())
-                               .Finish());
+  auto event = Decode(
+      EventBytes().Add(header).Add(FileFrame(0x1000, false).bits()).Finish());
   ASSERT_TRUE(event.has_value());
   EXPECT_EQ(event->stack.back(),
             Frame::Reason(PPROFD_REASON_NO_ROWS, static_cast<ModuleId>(3)));
@@ -111,10 +109,10 @@ TEST(EventDecoder, KeepsRegistersAndStackOfDeferredSamples) {
   std::array<uint64_t, PPROFD_REGISTERS> registers{};
   registers[7] = 0x7ffe0000;
   auto event = Decode(EventBytes()
-                               .Add(header)
-                               .Add(registers)
-                               .Add(std::array<uint64_t, 2>{1, 2})
-                               .Finish());
+                          .Add(header)
+                          .Add(registers)
+                          .Add(std::array<uint64_t, 2>{1, 2})
+                          .Finish());
   ASSERT_TRUE(event.has_value());
   const Sample& sample = *event;
   ASSERT_EQ(sample.raw.size(), 1u);
@@ -149,15 +147,13 @@ TEST(EventDecoder, RefusesUnknownVersionsKindsAndFrames) {
   header = SampleHeader();
   header.user_frame_count = 1;
   EXPECT_FALSE(
-      Decode(EventBytes().Add(header).Add(uint64_t{0}).Finish())
-          .has_value());
+      Decode(EventBytes().Add(header).Add(uint64_t{0}).Finish()).has_value());
 }
 
 TEST(EventDecoder, ForgetsThePreviousSampleWhenReused) {
   Sample sample;
   ASSERT_TRUE(DecodeSample(FullSample(), sample));
-  ASSERT_TRUE(
-      DecodeSample(EventBytes().Add(SampleHeader()).Finish(), sample));
+  ASSERT_TRUE(DecodeSample(EventBytes().Add(SampleHeader()).Finish(), sample));
   EXPECT_TRUE(sample.stack.empty());
   EXPECT_TRUE(sample.mappings.empty());
   EXPECT_EQ(sample.kernel_frame_count, 0u);

@@ -57,8 +57,8 @@ Result<UniqueFd> OpenCpuClock(int cpu, uint64_t period_ns, int program_fd) {
   attr.sample_period = period_ns;
   attr.disabled = 1;
   std::string what = "perf_event_open on CPU " + std::to_string(cpu);
-  UniqueFd event(static_cast<int>(syscall(SYS_perf_event_open, &attr, -1, cpu,
-                                          -1, PERF_FLAG_FD_CLOEXEC)));
+  UniqueFd event(static_cast<int>(
+      syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!event) {
     // The kernel's word for a CPU that went offline.
     if (errno == ENODEV || errno == ENXIO) {

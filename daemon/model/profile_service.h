@@ -25,7 +25,8 @@ struct ProcessRow {
   std::string comm;
   std::string exe;      // readlink of /proc/PID/exe, " (deleted)" removed
   std::string cmdline;  // arguments joined by blanks
-  double cpu_percent = 0;  // sampled, over the newest finished windows; 100 = 1 CPU
+  double cpu_percent =
+      0;  // sampled, over the newest finished windows; 100 = 1 CPU
   uint32_t threads = 0;
   bool is_kernel_thread = false;
   bool exited = false;  // still in history
@@ -105,8 +106,8 @@ class ProfileService {
   virtual bool TargetExited(const Capture& capture) = 0;
   // Stops sampling, collects what is still on the way, symbolizes, encodes.
   // Blocks.
-  virtual Result<EncodedProfile> FinishCapture(std::unique_ptr<Capture> capture,
-                                               const RenderOptions& options) = 0;
+  virtual Result<EncodedProfile> FinishCapture(
+      std::unique_ptr<Capture> capture, const RenderOptions& options) = 0;
   // The past, answered at once. NotFound: nothing known of pid. Blocks.
   virtual Result<EncodedProfile> QueryHistory(const HistoryRequest& request,
                                               const RenderOptions& options) = 0;

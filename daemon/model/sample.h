@@ -53,13 +53,13 @@ struct Sample {
   int32_t tid = 0;
   uint32_t cpu = 0;
   bool is_capture = false;  // by the event of a capture, else always on
-  int64_t count = 1;       // samples this stands for
-  int64_t period_ns = 0;   // CPU time this stands for
+  int64_t count = 1;        // samples this stands for
+  int64_t period_ns = 0;    // CPU time this stands for
   uint64_t cgroup_id = 0;
-  uint32_t flags = 0;      // PPROFD_SAMPLE_*
-  Comm comm{};             // of the thread
+  uint32_t flags = 0;  // PPROFD_SAMPLE_*
+  Comm comm{};         // of the thread
   UnwindResult result = UnwindResult::kNone;
-  uint32_t reason = 0;     // number of bpf/drop_reasons.def when truncated
+  uint32_t reason = 0;  // number of bpf/drop_reasons.def when truncated
   ModuleId reason_module = ModuleId::kNone;
   // Leaf first: kernel frames, then user frames, then, when the user half is
   // truncated, one reason frame at the root.

@@ -118,22 +118,21 @@ class LocalProfileService::LocalCapture : public Capture {
 LocalProfileService::LocalProfileService(const Parts& parts)
     : parts_(parts), host_([] {
         HostInfo host = ReadHostInfo();
-        return fmt::format("host={} kernel={}", host.name,
-                           host.kernel_release);
+        return fmt::format("host={} kernel={}", host.name, host.kernel_release);
       }()) {}
 
 std::string LocalProfileService::HostDescription() { return host_; }
 
 std::vector<ProcessRow> LocalProfileService::ListProcesses() {
   History::CpuUsage usage = parts_.history.RecentCpu(kRecentCpuNs);
-  int64_t span_ns = std::max<int64_t>(
-      1, usage.range.end.ns - usage.range.start.ns);
+  int64_t span_ns =
+      std::max<int64_t>(1, usage.range.end.ns - usage.range.start.ns);
   auto cpu_percent = [&](const ProcessKey& key) {
-    auto found = std::lower_bound(
-        usage.processes.begin(), usage.processes.end(), key,
-        [](const auto& entry, const auto& wanted) {
-          return entry.process < wanted;
-        });
+    auto found =
+        std::lower_bound(usage.processes.begin(), usage.processes.end(), key,
+                         [](const auto& entry, const auto& wanted) {
+                           return entry.process < wanted;
+                         });
     if (found == usage.processes.end() || found->process != key) return 0.0;
     return 100.0 * static_cast<double>(found->value_ns) /
            static_cast<double>(span_ns);
@@ -197,8 +196,8 @@ Result<ProcessDiagnostics> LocalProfileService::DiagnoseProcess(int32_t pid) {
   diagnostics.mixed = coverage.mixed;
   diagnostics.truncated = coverage.truncated;
   for (const auto& [reason, count] : coverage.reasons) {
-    diagnostics.reasons.push_back({LowerCase(ReasonCounterName(reason)),
-                                   ReasonText(reason), count});
+    diagnostics.reasons.push_back(
+        {LowerCase(ReasonCounterName(reason)), ReasonText(reason), count});
   }
   return diagnostics;
 }
@@ -243,8 +242,7 @@ Result<std::unique_ptr<Capture>> LocalProfileService::StartCapture(
       return NoSuchProcess(request.pid);
     }
     target->process = dir->key();
-    pidfd.Reset(
-        static_cast<int>(syscall(SYS_pidfd_open, request.pid, 0)));
+    pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, request.pid, 0)));
   }
   target->period_ns = 1'000'000'000 / static_cast<int64_t>(request.hz);
   target->start = parts_.clock.Boot();
@@ -303,20 +301,20 @@ Result<EncodedProfile> LocalProfileService::FinishCapture(
   const CaptureTarget& target = local.target();
   uint64_t lost = RingLosses() - local.ring_losses_before;
   if (lost > 0) {
-    target.buffer->NoteLost(PPROFD_REASON_RING_FULL,
-                            static_cast<int64_t>(lost), end);
+    target.buffer->NoteLost(PPROFD_REASON_RING_FULL, static_cast<int64_t>(lost),
+                            end);
   }
   Aggregate aggregate =
       target.buffer->Finish(end, FieldsFor(options), options.only_tid);
-  std::vector<std::string> comments = DescribeCollection(
-      target.process,
-      fmt::format("perf cpu-clock {} Hz, waiting query",
-                  1'000'000'000 / target.period_ns),
-      aggregate);
+  std::vector<std::string> comments =
+      DescribeCollection(target.process,
+                         fmt::format("perf cpu-clock {} Hz, waiting query",
+                                     1'000'000'000 / target.period_ns),
+                         aggregate);
   if (exited) comments.push_back("the process exited during the capture");
-  Result<EncodedProfile> profile = parts_.renderer.Render(
-      aggregate, target.process, target.period_ns, options,
-      std::move(comments));
+  Result<EncodedProfile> profile =
+      parts_.renderer.Render(aggregate, target.process, target.period_ns,
+                             options, std::move(comments));
   if (profile.ok()) profile->process_exited = exited;
   return profile;
 }
@@ -350,9 +348,9 @@ Result<EncodedProfile> LocalProfileService::QueryHistory(
                   1'000'000'000 / parts_.always_on_period_ns),
       aggregate);
   if (aggregate.start > from) {
-    comments.push_back(fmt::format(
-        "history begins {:.1f} s after the time asked for",
-        static_cast<double>(aggregate.start.ns - from.ns) / 1e9));
+    comments.push_back(
+        fmt::format("history begins {:.1f} s after the time asked for",
+                    static_cast<double>(aggregate.start.ns - from.ns) / 1e9));
   }
   return parts_.renderer.Render(aggregate, process, parts_.always_on_period_ns,
                                 options, std::move(comments));

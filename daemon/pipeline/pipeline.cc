@@ -53,9 +53,8 @@ class Pipeline::Impl {
  public:
   explicit Impl(const Config& config)
       : config_(config),
-        history_({.max_age_ns = std::chrono::nanoseconds(
-                                    config.history.max_age)
-                                    .count(),
+        history_({.max_age_ns =
+                      std::chrono::nanoseconds(config.history.max_age).count(),
                   .max_bytes = config.history.max_bytes}),
         modules_(ModuleTable::Options{}),
         processes_(ProcessTable::Options{}, &modules_),
@@ -135,8 +134,8 @@ Status Pipeline::Impl::Listen() {
   handler_options.limits = {
       .max_seconds = config_.http.max_seconds,
       .default_hz = static_cast<uint32_t>(config_.sampling.capture_hz)};
-  handlers_ = std::make_unique<Handlers>(io_, service_.get(), &clock_,
-                                         handler_options);
+  handlers_ =
+      std::make_unique<Handlers>(io_, service_.get(), &clock_, handler_options);
   HttpServerOptions options;
   options.listen = config_.http.listen;
   options.max_connections = static_cast<size_t>(config_.http.max_connections);

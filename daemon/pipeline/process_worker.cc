@@ -128,9 +128,9 @@ void ProcessWorker::LoadTable(const Module& module) {
   Result<MemoryMap> file = MapFile(module.file.get());
   if (file.ok()) {
     Result<UnwindTable> table = BuildUnwindTable(Bytes(*file));
-    status = table.ok() ? loader_.Load(module.key, module.id, module.build_id,
-                                       *table)
-                        : table.status();
+    status = table.ok()
+                 ? loader_.Load(module.key, module.id, module.build_id, *table)
+                 : table.status();
   } else {
     status = file.status();
   }

@@ -67,9 +67,9 @@ std::vector<std::pair<uint64_t, std::string>> ProfileRenderer::LookUp(
     FileOffset offset{address - mapping->start.value + mapping->offset.value};
     std::optional<ModuleAddr> module_address = module->ToModuleAddr(offset);
     if (!module_address) continue;
-    ModuleSymbols symbols = symbols_.SymbolizeModule(
-        *module, {&*module_address, 1}, DemangleStyle::kShort,
-        SymbolizeDeadline());
+    ModuleSymbols symbols =
+        symbols_.SymbolizeModule(*module, {&*module_address, 1},
+                                 DemangleStyle::kShort, SymbolizeDeadline());
     if (symbols.chains.empty() || symbols.chains[0].empty()) continue;
     names.emplace_back(address, symbols.chains[0].back().name);
   }

@@ -16,7 +16,7 @@ HZ = 999
 POSTGRES_BIN = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
 
 
-def check(samples, name, minimum, complete_share=0.99, named_share=0.7):
+def check(samples, name, minimum, complete_share=0.99, named_share=0.6):
     """Whole stacks, named as far as stripped programs can be."""
     total = sum(sample.count for sample in samples)
     assert total >= minimum, f"{name}: only {total} samples"

@@ -38,7 +38,8 @@ def test_short_lived_processes_keep_their_cpu_and_names(client, targets,
     good = [sample for sample in of_children
             if "short_burn" in sample.names and "main" in sample.names
             and sample.labels["comm"] == "short_child"
-            and sample.user[0].mapping_file == str(child)]
+            and str(child) in {loc.mapping_file for loc in sample.user
+                               if loc.name == "short_burn"}]
     sampled = sum(sample.ns for sample in good)
     burnt = sum(truth["burn_ns"] for truth in children.values())
     lost = [(s.count, s.labels["comm"], stack_truth.compress(s.names))

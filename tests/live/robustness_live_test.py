@@ -64,7 +64,7 @@ def test_a_client_that_never_reads_blocks_no_one(client, targets):
     b"GET /debug/pprof/ HTTP/1.1\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
     b"POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Length: 99999999999999999999\r\n\r\n",
-    b"GET /debug/pprof/profile?pid=%zz%&seconds=%00 HTTP/1.1\r\n"
+    b"GET /debug/pprof/cmdline?pid=%zz%&seconds=%00 HTTP/1.1\r\n"
     b"Host: localhost\r\nConnection: close\r\n\r\n",
 ), ids=("binary", "short", "version", "big_header", "big_body", "escapes"))
 def test_garbage_is_answered_or_closed(client, bytes_sent):

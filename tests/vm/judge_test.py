@@ -13,7 +13,7 @@ TRUTH = {"scenarios": [
 def console(collapsed, insns=1000, status=0):
     return "\r\n".join([
         "SeaBIOS", "@@begin check", f"verified_insns cpu {insns}",
-        f"@@end check {status}", "@@begin ready", "@@end ready 0",
+        f"@@end check {status}",
         "@@begin profile:burn", *collapsed, "@@end profile:burn 0",
         "@@begin truth:burn", json.dumps(TRUTH), "@@end truth:burn 0",
         "@@begin stop", "@@end stop 0", ""])

@@ -29,16 +29,17 @@ BOOT_LIMIT_S = 240
 def pack(build, output):
     directory = build / "tests" / "targets"
     daemon = build / "pprofd"
-    programs = [daemon, *(directory / name for name in TARGETS)]
+    targets = [directory / name for name in TARGETS]
     plugin = directory / "hop_plugin.so"
     environment = "PPROFD={}\nTARGETS={}\nPLUGIN={}\n".format(
         shlex.quote(str(daemon)),
-        shlex.quote(" ".join(map(str, programs[1:]))),
+        shlex.quote(" ".join(map(str, targets))),
         shlex.quote(str(plugin)))
     initramfs.build({"/init": HERE / "init",
                      "/bin/busybox": pathlib.Path("/bin/busybox"),
                      "/vmtest.env": environment.encode(),
-                     str(plugin): plugin}, programs, output)
+                     str(plugin): plugin},
+                    [daemon, pathlib.Path("/bin/bash"), *targets], output)
 
 
 def boot(image, initrd, console):
@@ -83,7 +84,7 @@ def write_junit(path, rows):
 
 
 def missing_tool():
-    for tool in ("qemu-system-x86_64", "apt-get", "dpkg-deb", "busybox"):
+    for tool in ("qemu-system-x86_64", "apt-get", "dpkg-deb", "busybox", "bash"):
         if not shutil.which(tool):
             return tool
     return None
