@@ -22,7 +22,7 @@
 
 namespace pprofd {
 
-class ProfileRenderer : private ModuleSource,
+class ProfileRenderer : private ModuleProvider,
                         private ProcessSource,
                         private PerfMapSource {
  public:

@@ -12,7 +12,7 @@
 //   3·2^60             pprofd's own texts
 //   from 2^64 - 2^57   the kernel
 //
-// Owns: the mappings made so far. Borrows: ProfileModuleSource.
+// Owns: the mappings made so far. Borrows: ModuleProvider.
 // Thread: one thread.
 // Bound: one mapping per known mapping of the process and per module segment.
 #ifndef DAEMON_PROFILE_ADDRESS_SPACE_H_
@@ -67,7 +67,7 @@ class AddressSpace {
     std::optional<ModuleAddr> module_addr = {};  // none: cannot be symbolized
   };
 
-  explicit AddressSpace(ProfileModuleSource& modules) : modules_(modules) {}
+  explicit AddressSpace(ModuleProvider& modules) : modules_(modules) {}
 
   // Shows true mappings, of this process.
   void UseMappingsOf(const ProcessInfo& process);
@@ -98,7 +98,7 @@ class AddressSpace {
   uint32_t FixedMapping(MappingKind kind);
   uint32_t AddMapping(MappingEntry entry, ModuleId module);
 
-  ProfileModuleSource& modules_;
+  ModuleProvider& modules_;
   absl::flat_hash_map<ModuleId, ModuleRef> module_cache_;
   std::vector<MappingEntry> mappings_;
   bool has_main_ = false;

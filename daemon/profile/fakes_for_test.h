@@ -15,7 +15,7 @@
 
 namespace pprofd {
 
-class FakeModules : public ProfileModuleSource {
+class FakeModules : public ModuleProvider {
  public:
   ModuleRef FindModule(ModuleId id) override {
     auto it = modules_.find(id);

@@ -39,7 +39,7 @@ AggregateFields FieldsFor(const RenderOptions& options);
 
 class ProfileBuilder {
  public:
-  ProfileBuilder(ProfileModuleSource& modules, ProcessSource& processes,
+  ProfileBuilder(ModuleProvider& modules, ProcessSource& processes,
                  SymbolSource& symbols)
       : modules_(modules), processes_(processes), symbols_(symbols) {}
 
@@ -47,7 +47,7 @@ class ProfileBuilder {
                 const RenderOptions& options) const;
 
  private:
-  ProfileModuleSource& modules_;
+  ModuleProvider& modules_;
   ProcessSource& processes_;
   SymbolSource& symbols_;
 };

@@ -19,15 +19,14 @@
 
 namespace pprofd {
 
-class ProfileModuleSource {
+class ModuleProvider {
  public:
-  virtual ~ProfileModuleSource() = default;
+  virtual ~ModuleProvider() = default;
   // Null when the number is not known.
   virtual ModuleRef FindModule(ModuleId id) = 0;
 };
 // The short name; the symbolizer has an inner class of the same name, with
 // which the class itself must not be confused by the linker.
-using ModuleSource = ProfileModuleSource;
 
 class ProcessSource {
  public:

@@ -3,7 +3,7 @@
 // Decides what a profile shows: which address space, which frames, which
 // labels, and how lost samples appear.
 // Owns: address space, locations, samples, copies of process descriptions.
-// Borrows: ProfileModuleSource, ProcessSource; aggregate and options for the
+// Borrows: ModuleProvider, ProcessSource; aggregate and options for the
 // call. Thread: one thread.
 #ifndef DAEMON_PROFILE_SAMPLE_COLLECTOR_H_
 #define DAEMON_PROFILE_SAMPLE_COLLECTOR_H_
@@ -29,7 +29,7 @@ int64_t CountOwnLosses(const Aggregate& aggregate, bool is_whole_host);
 
 class SampleCollector {
  public:
-  SampleCollector(ProfileModuleSource& modules, ProcessSource& processes)
+  SampleCollector(ModuleProvider& modules, ProcessSource& processes)
       : processes_(processes), space_(modules), locations_(space_) {}
 
   void Collect(const Aggregate& aggregate, const ProfileMeta& meta,
