@@ -55,8 +55,14 @@ Status InflateZlib(std::span<const uint8_t> input, uint64_t claimed_bytes,
     read += in - stream.avail_in;
     used += out - stream.avail_out;
   }
-  if (code != Z_OK && code != Z_STREAM_END) return BadStream();
-  if (used != claimed_bytes) return BadStream();
+  if (code == Z_OK) {  // all claimed bytes are there: nothing may follow
+    uint8_t extra;
+    stream.next_out = &extra;
+    stream.avail_out = 1;
+    code = inflate(&stream, Z_NO_FLUSH);
+    if (stream.avail_out == 0) return BadStream();
+  }
+  if (code != Z_STREAM_END || used != claimed_bytes) return BadStream();
   output.resize(used);
   return Status::Ok();
 }
@@ -70,15 +76,16 @@ Status InflateZstd(std::span<const uint8_t> input, uint64_t claimed_bytes,
   output.clear();
   uint64_t used = 0;
   ZSTD_inBuffer in{input.data(), input.size(), 0};
+  size_t code = 1;  // 0: the frame is complete
   while (Grow(output, used, claimed_bytes)) {
     ZSTD_outBuffer out{output.data() + used, output.size() - used, 0};
     size_t in_before = in.pos;
-    size_t code = ZSTD_decompressStream(context.get(), &out, &in);
+    code = ZSTD_decompressStream(context.get(), &out, &in);
     if (ZSTD_isError(code)) return BadStream();
     used += out.pos;
     if (out.pos == 0 && in.pos == in_before) break;
   }
-  if (used != claimed_bytes) return BadStream();
+  if (code != 0 || used != claimed_bytes) return BadStream();
   output.resize(used);
   return Status::Ok();
 }

@@ -34,7 +34,7 @@ def parts(build, results, jobs, kernels):
              report=judge),
         part("live", 900, *pytest, f"--junitxml={live}", ROOT / "tests/live",
              report=live),
-        part("vm", 600, ROOT / "tests/vm/vmtest.py", "--build", build,
+        part("vm", 900, ROOT / "tests/vm/vmtest.py", "--build", build,
              "--junit", vm, *kernels, report=vm),
         part("lint", 900, ROOT / "cmake/lint.sh", build, jobs),
     ]

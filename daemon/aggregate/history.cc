@@ -79,26 +79,26 @@ TimeRange History::Covered() const {
 
 History::CpuUsage History::RecentCpu(int64_t span_ns) const {
   std::lock_guard lock(mutex_);
-  CpuUsage usage{.range = {covered_from_, covered_to_}, .processes = {}};
-  if (!sealed_.empty()) {
-    BootTime from =
-        WindowStart({sealed_until_.ns - span_ns}, options_.window_ns);
-    usage.range = {std::max(from, covered_from_), sealed_until_};
-  }
+  CpuUsage usage{
+      .range = {std::max<BootTime>({covered_to_.ns - span_ns}, covered_from_),
+                covered_to_},
+      .processes = {}};
   absl::flat_hash_map<ProcessKey, ProcessCpu> totals;
   ForEachWindow([&](const Window& window) {
-    if (window.range().end <= usage.range.start ||
-        window.range().start >= usage.range.end) {
-      return;
-    }
-    for (const Window::Process& process : window.processes()) {
-      ProcessCpu& total = totals[process.key];
-      total.process = process.key;
-      total.samples += process.samples;
-      total.value_ns += process.value_ns;
+    if (window.range().end <= usage.range.start) return;
+    for (const Window::Row& row : window.rows()) {
+      if (row.time < usage.range.start) continue;
+      const Window::Thread& thread = window.threads()[row.thread];
+      const Window::Cost& cost = window.costs()[row.cost];
+      ProcessCpu& total = totals[window.processes()[thread.process].key];
+      total.samples += cost.count;
+      total.value_ns += cost.value_ns;
     }
   });
-  for (const auto& [key, total] : totals) usage.processes.push_back(total);
+  for (auto& [key, total] : totals) {
+    total.process = key;
+    usage.processes.push_back(total);
+  }
   std::sort(usage.processes.begin(), usage.processes.end(),
             [](const ProcessCpu& a, const ProcessCpu& b) {
               return a.process < b.process;

@@ -60,8 +60,8 @@ class History {
 
   // What can be asked about; empty before the first sample.
   TimeRange Covered() const;
-  // CPU time by process over the newest sealed windows of at least `span_ns`,
-  // or over all there is while no window is sealed.
+  // CPU time by process over the last `span_ns`, or over all there is when that
+  // is less.
   CpuUsage RecentCpu(int64_t span_ns) const;
 
   // Who and what the windows refer to, ascending: must be kept describable.

@@ -115,17 +115,17 @@ TEST(History, TellsRecentCpuTimeByProcess) {
   History history({});
   for (int64_t second = 100; second < 150; ++second) {
     history.Append(SampleAt(second * kSecond, 7, Stack(1)));
-    if (second >= 120) history.Append(SampleAt(second * kSecond, 8, Stack(1)));
+    if (second >= 140) history.Append(SampleAt(second * kSecond, 8, Stack(1)));
   }
   History::CpuUsage usage = history.RecentCpu(20 * kSecond);
-  EXPECT_EQ(usage.range, (TimeRange{{110 * kSecond}, {130 * kSecond}}));
+  EXPECT_EQ(usage.range, (TimeRange{{129 * kSecond + 1}, {149 * kSecond + 1}}));
   ASSERT_EQ(usage.processes.size(), 2u);
   EXPECT_EQ(usage.processes[0].process.pid, 7);
   EXPECT_EQ(usage.processes[0].value_ns, 20 * kPeriodNs);
   EXPECT_EQ(usage.processes[1].value_ns, 10 * kPeriodNs);
 }
 
-TEST(History, TellsRecentCpuTimeBeforeTheFirstWindowIsSealed) {
+TEST(History, TellsRecentCpuTimeOfLessThanTheSpanAskedFor) {
   History history({});
   history.Append(SampleAt(101 * kSecond, 7, Stack(1)));
   history.Advance({103 * kSecond});

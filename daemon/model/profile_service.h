@@ -23,10 +23,9 @@ namespace pprofd {
 struct ProcessRow {
   int32_t pid = 0;
   std::string comm;
-  std::string exe;      // readlink of /proc/PID/exe, " (deleted)" removed
-  std::string cmdline;  // arguments joined by blanks
-  double cpu_percent =
-      0;  // sampled, over the newest finished windows; 100 = 1 CPU
+  std::string exe;         // readlink of /proc/PID/exe, " (deleted)" removed
+  std::string cmdline;     // arguments joined by blanks
+  double cpu_percent = 0;  // sampled, over the last 10 s; 100 = one CPU
   uint32_t threads = 0;
   bool is_kernel_thread = false;
   bool exited = false;  // still in history
@@ -40,8 +39,9 @@ struct NamedCount {
 
 // What is known about the truth of one process's profile.
 struct ProcessDiagnostics {
-  double sampled_cpu_seconds = 0;   // of always-on samples in history
-  double measured_cpu_seconds = 0;  // utime + stime over the same time
+  // Both since pprofd or the process started, whichever was later.
+  double sampled_cpu_seconds = 0;   // of always-on samples
+  double measured_cpu_seconds = 0;  // utime + stime
   uint64_t samples = 0;
   uint64_t complete = 0;
   uint64_t mixed = 0;

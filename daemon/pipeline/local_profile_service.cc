@@ -50,6 +50,18 @@ ProcessRow RowOf(const ProcessInfo& info) {
   return row;
 }
 
+// 100 = one CPU.
+double CpuPercent(const History::CpuUsage& usage, const ProcessKey& key) {
+  auto found = std::lower_bound(usage.processes.begin(), usage.processes.end(),
+                                key, [](const auto& entry, const auto& wanted) {
+                                  return entry.process < wanted;
+                                });
+  if (found == usage.processes.end() || found->process != key) return 0;
+  int64_t span_ns = usage.range.end.ns - usage.range.start.ns;
+  return 100.0 * static_cast<double>(found->value_ns) /
+         static_cast<double>(std::max<int64_t>(span_ns, 1));
+}
+
 std::string ReasonCounterName(uint32_t reason) {
   switch (reason) {
 #define TRUNCATE_REASON(number, name, text) \
@@ -125,25 +137,13 @@ std::string LocalProfileService::HostDescription() { return host_; }
 
 std::vector<ProcessRow> LocalProfileService::ListProcesses() {
   History::CpuUsage usage = parts_.history.RecentCpu(kRecentCpuNs);
-  int64_t span_ns =
-      std::max<int64_t>(1, usage.range.end.ns - usage.range.start.ns);
-  auto cpu_percent = [&](const ProcessKey& key) {
-    auto found =
-        std::lower_bound(usage.processes.begin(), usage.processes.end(), key,
-                         [](const auto& entry, const auto& wanted) {
-                           return entry.process < wanted;
-                         });
-    if (found == usage.processes.end() || found->process != key) return 0.0;
-    return 100.0 * static_cast<double>(found->value_ns) /
-           static_cast<double>(span_ns);
-  };
   std::vector<ProcessRow> rows;
   std::vector<ProcessKey> alive;
   for (int32_t pid : ListPids()) {
     Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, pid);
     if (!dir.ok()) continue;
     ProcessRow& row = rows.emplace_back(RowOf(*dir));
-    row.cpu_percent = cpu_percent(dir->key());
+    row.cpu_percent = CpuPercent(usage, dir->key());
     alive.push_back(dir->key());
   }
   // Those that ended are worth a row while history has samples of them.
@@ -152,17 +152,24 @@ std::vector<ProcessRow> LocalProfileService::ListProcesses() {
     std::optional<ProcessInfo> info = parts_.processes.Find(key);
     if (!info) continue;
     ProcessRow& row = rows.emplace_back(RowOf(*info));
-    row.cpu_percent = cpu_percent(key);
+    row.cpu_percent = CpuPercent(usage, key);
   }
   return rows;
 }
 
 Result<ProcessRow> LocalProfileService::DescribeProcess(int32_t pid) {
+  History::CpuUsage usage = parts_.history.RecentCpu(kRecentCpuNs);
   Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, pid);
-  if (dir.ok()) return RowOf(*dir);
+  if (dir.ok()) {
+    ProcessRow row = RowOf(*dir);
+    row.cpu_percent = CpuPercent(usage, dir->key());
+    return row;
+  }
   std::optional<ProcessInfo> info = parts_.processes.FindByPid(pid);
   if (!info) return NoSuchProcess(pid);
-  return RowOf(*info);
+  ProcessRow row = RowOf(*info);
+  row.cpu_percent = CpuPercent(usage, info->key);
+  return row;
 }
 
 Result<std::string> LocalProfileService::CommandLine(int32_t pid) {

@@ -44,7 +44,8 @@ TEST(ProfileParams, CapsSeconds) {
   EXPECT_TRUE(Parse("seconds=3600").ok());
   EXPECT_THAT(Parse("seconds=3601").status().message(),
               HasSubstr("at most 3600"));
-  EXPECT_EQ(ParseProfileParams(Query(), 0, kNow, {.max_seconds = 10})->seconds, 10);
+  EXPECT_EQ(ParseProfileParams(Query(), 0, kNow, {.max_seconds = 10})->seconds,
+            10);
 }
 
 TEST(ProfileParams, RefusesMalformedParametersOfOurOwn) {

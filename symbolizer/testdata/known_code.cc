@@ -5,7 +5,7 @@ namespace {
 
 template <typename T>
 [[gnu::always_inline]] inline T Innermost(T value) {
-  asm volatile(".globl known_inlined\nknown_inlined: nop");  // line 8
+  asm volatile("known_inlined: nop");  // line 8
   return value * 3;
 }
 
@@ -14,7 +14,7 @@ template <typename T>
 }
 
 [[gnu::noinline]] int Hidden(int value) {
-  asm volatile(".globl known_hidden\nknown_hidden: nop");  // line 17
+  asm volatile("known_hidden: nop");  // line 17
   return value ^ 1;
 }
 

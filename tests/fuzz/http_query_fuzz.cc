@@ -14,7 +14,7 @@ namespace pprofd {
 namespace {
 
 constexpr WallTime kNow{1'700'000'000'000'000'000};
-constexpr int64_t kMaxSeconds = 3600;
+constexpr ProfileLimits kLimits;
 
 void Require(bool claim) {
   if (!claim) abort();
@@ -41,9 +41,9 @@ void ParseAll(std::string_view text) {
   if (route.path_pid) ParsePid(*route.path_pid);
   Require(DebugLevel(target->query) >= 0);
   Result<ProfileParams> params =
-      ParseProfileParams(target->query, 0, kNow, kMaxSeconds);
+      ParseProfileParams(target->query, 0, kNow, kLimits);
   if (!params.ok()) return;
-  Require(params->seconds >= 1 && params->seconds <= kMaxSeconds);
+  Require(params->seconds >= 1 && params->seconds <= kLimits.max_seconds);
   Require(params->capture.hz >= 1 && params->capture.hz <= 1000);
   Require(params->render.only_tid >= 0);
   if (params->history) {

@@ -12,6 +12,9 @@ ROOTS = frozenset({
     "__libc_start_call_main", "clone3", "__clone3", "clone", "__clone",
     "start_thread", "runtime.goexit", "runtime.goexit.abi0", "runtime.mstart",
     "runtime.rt0_go", "runtime.rt0_go.abi0", "_rt0_amd64_linux",
+    # Here Go's scheduler leaves a goroutine's stack for its own.
+    "runtime.mcall", "runtime.morestack", "runtime.systemstack",
+    "runtime.morestack.abi0", "runtime.systemstack.abi0",
 })
 RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 

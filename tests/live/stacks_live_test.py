@@ -103,7 +103,7 @@ def test_nearly_every_frame_has_a_name(all_modes, variant):
            for loc in sample.user
            if loc.mapping_file.startswith(str(TARGETS_DIR))]
     named = sum(count for name, count in own if name)
-    assert named >= 0.999 * sum(count for _, count in own)
+    assert named >= 0.99 * sum(count for _, count in own)
 
 
 # Stripped files and where the names of their functions can be read.
@@ -210,7 +210,7 @@ def test_interpreters_have_complete_stacks(client, targets, script,
     profile = client.profile(target.pid, seconds=3, hz=HZ)
     complete = sum(sample.count for sample in profile.samples
                    if stack_truth.reaches_root(sample))
-    assert profile.count > 200
+    assert profile.count > 50
     assert complete >= 0.99 * profile.count, worst_incomplete(profile)
 
 

@@ -23,7 +23,7 @@ import kernels
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGETS = ("burn_pie", "burn_static")
-BOOT_LIMIT_S = 240
+BOOT_LIMIT_S = 420
 
 
 def pack(build, output):
@@ -84,7 +84,8 @@ def write_junit(path, rows):
 
 
 def missing_tool():
-    for tool in ("qemu-system-x86_64", "apt-get", "dpkg-deb", "busybox", "bash"):
+    for tool in ("qemu-system-x86_64", "apt-get", "dpkg-deb", "busybox",
+                 "bash"):
         if not shutil.which(tool):
             return tool
     return None
