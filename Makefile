@@ -10,6 +10,7 @@ BUILD := build
 # An object compiled once is not compiled again, in this tree or a fresh one.
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache \
 	-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+FUZZERS := $(patsubst tests/fuzz/%_fuzz.cc,%,$(wildcard tests/fuzz/*_fuzz.cc))
 
 .PHONY: build deps run test bench lint format fuzz vmtest clean help
 .DEFAULT_GOAL := build
@@ -39,6 +40,20 @@ lint: build ## Check form, include direction and clang-tidy's findings
 format: ## Rewrite all sources in the project's style
 	git ls-files -z -co --exclude-standard '*.cc' '*.h' '*.c' | \
 		xargs -0 clang-format-19 -i
+
+bench: build ## Measure cost, coverage and memory (root, a quiet machine)
+	/usr/bin/python3 tests/bench/run.py $(ARGS)
+
+fuzz: ## Fuzz every parser of hostile input for FUZZ_SECONDS=60 each
+	cmake -S . -B build-fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+		-DPPROFD_FUZZ=ON -DCMAKE_C_COMPILER=clang-19 \
+		-DCMAKE_CXX_COMPILER=clang++-19 $(LAUNCHER) \
+		-DCMAKE_CXX_FLAGS=-fsanitize=fuzzer-no-link,address,undefined
+	cmake --build build-fuzz -j $(JOBS) --target fuzzers
+	set -e; for name in $(FUZZERS); do \
+		mkdir -p build-fuzz/corpus/$$name; \
+		build-fuzz/tests/fuzz/$${name}_fuzz -max_total_time=$(FUZZ_SECONDS) \
+			build-fuzz/corpus/$$name tests/fuzz/corpus/$$name; done
 
 vmtest: build ## Test on Debian kernels under qemu: KERNELS="5.10 6.1 6.12 newest"
 	tests/vm/vmtest.py --build $(BUILD) $(KERNELS)

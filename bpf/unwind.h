@@ -201,6 +201,10 @@ static __always_inline int step_by_signal_frame(struct unwind_state* state,
       read_stack(state, state->sp + UCONTEXT_RIP, &pc)) {
     return truncate_stack(state, PPROFD_REASON_STACK_READ, module);
   }
+  /* Nobody called the trampoline: its address is no return address, and neither
+   * is the interrupted one. */
+  state->record[(state->frame_count - 1) & (PPROFD_MAX_USER_FRAMES - 1)] &=
+      ~PPROFD_FRAME_RETURN_BIT;
   int done = enter_caller(state, pc, sp, bp);
   state->is_return_address = 0;
   return done;

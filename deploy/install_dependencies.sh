@@ -31,7 +31,7 @@ libgtest-dev
 libprotobuf-dev
 libspdlog-dev
 libyaml-cpp-dev
-libzstd-dev
+libxxhash-dev libzstd-dev
 llvm-19-dev
 make
 ninja-build

@@ -157,11 +157,18 @@ Status BpfProgram::ScanModules() {
 }
 
 void BpfProgram::RefillNumbers() {
+  std::lock_guard lock(numbers_mutex_);
   int fd = bpf_map__fd(skeleton_->maps.numbers);
   while (next_number_ <= PPROFD_FRAME_MODULE_MASK &&
          bpf_map_update_elem(fd, nullptr, &next_number_, BPF_ANY) == 0) {
     ++next_number_;
   }
+}
+
+ModuleId BpfProgram::TakeNumber() {
+  std::lock_guard lock(numbers_mutex_);
+  if (next_number_ > PPROFD_FRAME_MODULE_MASK) return ModuleId::kNone;
+  return static_cast<ModuleId>(next_number_++);
 }
 
 int BpfProgram::ring_fd() const { return bpf_map__fd(skeleton_->maps.events); }

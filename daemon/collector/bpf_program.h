@@ -12,12 +12,14 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "daemon/base/status.h"
 #include "daemon/base/unique_handle.h"
+#include "daemon/model/ids.h"
 #include "daemon/model/map_writer.h"
 
 struct pprofd_programs_bpf;
@@ -51,6 +53,8 @@ class BpfProgram : public MapWriter {
   Status ScanModules();
   // Hands fresh module numbers to the kernel half; called every second or so.
   void RefillNumbers();
+  // A number for a module that the daemon found by itself.
+  ModuleId TakeNumber();
 
   int ring_fd() const;
   int cpu_program_fd() const;
@@ -83,7 +87,8 @@ class BpfProgram : public MapWriter {
   std::vector<UniqueFd> chunk_fds_;
   std::vector<MemoryMap> chunks_;
   MemoryMap rules_;
-  uint32_t next_number_ = PPROFD_FIRST_MODULE;
+  std::mutex numbers_mutex_;
+  uint32_t next_number_ = PPROFD_FIRST_MODULE;  // guarded by numbers_mutex_
   uint64_t vdso_address_ = 0;
 };
 

@@ -118,7 +118,8 @@ Status Pipeline::Impl::Start() {
       ProcessWorker::Parts{
           *program_, modules_, processes_, clock_,
           [this](const Sample& sample) { router_.Deliver(sample); },
-          [this] { KeepHouse(); }, [this] { return ModulesInUse(); }},
+          [this] { KeepHouse(); }, [this] { return program_->TakeNumber(); },
+          [this] { return ModulesInUse(); }},
       TableLoader::Options{.max_bytes = config_.unwind.max_table_bytes});
   router_.SetWorker(worker_.get());
   reader_ = std::make_unique<EventReader>(program_->ring_fd(), router_);

@@ -7,6 +7,7 @@
 
 #include "daemon/base/telemetry.h"
 #include "daemon/process/module_opener.h"
+#include "daemon/unwind/table_identity.h"
 #include "daemon/unwind/unwind_table.h"
 #include "symbolizer/elf_file.h"
 
@@ -123,14 +124,14 @@ void ProcessWorker::Do(NewModuleEvent& event) {
 }
 
 void ProcessWorker::LoadTable(const Module& module) {
-  if (loader_.Share(module.key, module.id, module.build_id)) return;
   Status status = Status::Ok();
   Result<MemoryMap> file = MapFile(module.file.get());
   if (file.ok()) {
+    BuildId identity = TableIdentity(Bytes(*file));
+    if (loader_.Share(module.key, module.id, identity)) return;
     Result<UnwindTable> table = BuildUnwindTable(Bytes(*file));
-    status = table.ok()
-                 ? loader_.Load(module.key, module.id, module.build_id, *table)
-                 : table.status();
+    status = table.ok() ? loader_.Load(module.key, module.id, identity, *table)
+                        : table.status();
   } else {
     status = file.status();
   }
@@ -162,12 +163,45 @@ void ProcessWorker::Do(Sample& sample) {
   parts_.deliver(sample);
 }
 
-std::optional<Mapping> ProcessWorker::FindMapping(const Sample& sample,
-                                                  VirtualAddr address) {
+std::optional<Mapping> ProcessWorker::FindMapping(
+    const Sample& sample, VirtualAddr address, std::optional<ProcMaps>& maps) {
   for (const Mapping& mapping : sample.mappings) {
     if (mapping.start <= address && address < mapping.limit) return mapping;
   }
-  return parts_.processes.FindMapping(sample.process, address);
+  std::optional<Mapping> mapping =
+      parts_.processes.FindMapping(sample.process, address);
+  if (mapping && mapping->module == ModuleId::kNone) {
+    mapping->module = NameModule(sample.process, *mapping, maps);
+  }
+  return mapping;
+}
+
+// The kernel half numbers a file when its own walk reaches it; a copied stack
+// may get there first.
+ModuleId ProcessWorker::NameModule(const ProcessKey& key,
+                                   const Mapping& mapping,
+                                   std::optional<ProcMaps>& maps) {
+  if (!maps) {
+    maps.emplace();
+    Result<ProcessDir> process = ProcessDir::Open(kProcRoot, key);
+    if (!process.ok()) return ModuleId::kNone;
+    if (Result<ProcMaps> read = process->ReadMaps(); read.ok()) {
+      *maps = std::move(*read);
+    }
+  }
+  const ProcMapping* line = maps->Find(mapping.start);
+  if (line == nullptr || !line->is_file()) return ModuleId::kNone;
+  ModuleId known = parts_.modules.FindByMapping(*line);
+  if (known != ModuleId::kNone) return known;
+  NewModuleEvent event;
+  event.key.inode = line->inode;
+  event.module = parts_.take_number();
+  event.process = key;
+  event.map_start = line->start;
+  event.map_limit = line->limit;
+  event.offset = line->offset;
+  event.path = line->path;
+  return parts_.modules.Add(OpenModule(event))->id;
 }
 
 // Replaces the user half by what the full unwinder finds.
@@ -175,9 +209,10 @@ void ProcessWorker::Unwind(Sample& sample) {
   Count(Counter::samples_deferred);
   RefreshJob refresh;
   Do(refresh);
+  std::optional<ProcMaps> maps;  // read when first needed
   UnwoundStack stack = unwinder_.Unwind(
       sample.raw.front(),
-      [&](VirtualAddr address) { return FindMapping(sample, address); },
+      [&](VirtualAddr address) { return FindMapping(sample, address, maps); },
       [&](ModuleId id) { return parts_.modules.Find(id); });
   sample.raw.clear();
   // The kernel half kept more when the copy was too short to go further.

@@ -26,6 +26,7 @@
 #include "daemon/model/map_writer.h"
 #include "daemon/model/sample.h"
 #include "daemon/process/module_table.h"
+#include "daemon/process/proc_maps.h"
 #include "daemon/process/process_table.h"
 #include "daemon/unwind/stack_unwinder.h"
 #include "daemon/unwind/table_loader.h"
@@ -46,6 +47,8 @@ class ProcessWorker {
     std::function<void(const Sample&)> deliver;
     // Every second: what is not the worker's own to do. Process thread.
     std::function<void()> keep_house;
+    // A fresh module number, never used again.
+    std::function<ModuleId()> take_number;
     // Modules that history and captures name.
     std::function<absl::flat_hash_set<ModuleId>()> modules_in_use;
   };
@@ -81,7 +84,11 @@ class ProcessWorker {
   void LoadTable(const Module& module);
   void LoadVdso();
   void Unwind(Sample& sample);
-  std::optional<Mapping> FindMapping(const Sample& sample, VirtualAddr address);
+  // `maps` is a scratch for one sample, read at most once.
+  std::optional<Mapping> FindMapping(const Sample& sample, VirtualAddr address,
+                                     std::optional<ProcMaps>& maps);
+  ModuleId NameModule(const ProcessKey& key, const Mapping& mapping,
+                      std::optional<ProcMaps>& maps);
 
   const Parts parts_;
   BoundedQueue<Job> jobs_{kMaxJobs};

@@ -10,9 +10,9 @@
 namespace pprofd {
 namespace {
 
-// Clients wait little longer than they sample: names that come later are left
-// out (contract R-15).
-constexpr std::chrono::milliseconds kSymbolizeTime{2000};
+// Clients wait little longer than they sample, `go tool pprof` 5.5 s after one
+// second: names that come later are left out.
+constexpr std::chrono::milliseconds kSymbolizeTime{4000};
 
 SymbolSource::Deadline SymbolizeDeadline() {
   return std::chrono::steady_clock::now() + kSymbolizeTime;

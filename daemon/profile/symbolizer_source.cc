@@ -5,9 +5,11 @@
 namespace pprofd {
 
 std::string SymbolCacheKey(const Module& module) {
-  if (!module.build_id.empty()) return module.build_id.Hex();
-  return fmt::format("file:{:x}:{}:{}:{}", module.key.device, module.key.inode,
-                     module.key.generation, module.key.ctime_ns);
+  // A build ID is the file's own word: alone it would let a forged file name
+  // the functions of a good one.
+  return fmt::format("{}:{:x}:{}:{}:{}", module.build_id.Hex(),
+                     module.key.device, module.key.inode, module.key.generation,
+                     module.key.ctime_ns);
 }
 
 ModuleSymbols SymbolizerSource::SymbolizeModule(

@@ -22,12 +22,15 @@ class FakePerfMaps : public PerfMapSource {
   }
 };
 
-TEST(SymbolizerSource, KeysModulesByBuildIdElseByFile) {
+TEST(SymbolizerSource, TellsFilesOfOneBuildIdApart) {
   Module module;
   module.key = {.inode = 5, .ctime_ns = 9, .device = 0x10, .generation = 2};
-  EXPECT_EQ(SymbolCacheKey(module), "file:10:5:2:9");
   module.build_id = BuildId("\xab\x01");
-  EXPECT_EQ(SymbolCacheKey(module), "ab01");
+  EXPECT_EQ(SymbolCacheKey(module), "ab01:10:5:2:9");
+  Module forged;
+  forged.key = {.inode = 6, .ctime_ns = 9, .device = 0x10, .generation = 2};
+  forged.build_id = module.build_id;
+  EXPECT_NE(SymbolCacheKey(forged), SymbolCacheKey(module));
 }
 
 TEST(SymbolizerSource, HasNoNamesForAModuleThatCouldNotBeOpened) {

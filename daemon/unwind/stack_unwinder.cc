@@ -32,6 +32,10 @@ void Truncate(UnwoundStack* stack, uint32_t reason, ModuleId module) {
   stack->reason_module = module;
 }
 
+Frame NotReturned(Frame frame) {
+  return Frame(frame.bits() & ~PPROFD_FRAME_RETURN_BIT);
+}
+
 StepResult Step(const CodeInfo& code, RegisterState* registers,
                 bool* used_frame_pointer) {
   switch (code.kind) {
@@ -129,6 +133,9 @@ UnwoundStack StackUnwinder::Unwind(const RawStack& raw,
     }
     is_return_address =
         code.kind != CodeKind::kKernelSignal && !code.is_signal_frame;
+    // Nobody called a signal trampoline: its address is no return address.
+    if (!is_return_address)
+      stack.frames.back() = NotReturned(stack.frames.back());
   }
 }
 

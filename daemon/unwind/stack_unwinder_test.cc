@@ -123,8 +123,11 @@ void Fill(const ucontext_t& context, Capture* capture) {
 [[gnu::noinline]] void CaptureHere(Capture* capture) {
   std::array<void*, 256> addresses;
   int count = backtrace(addresses.data(), static_cast<int>(addresses.size()));
-  for (int i = 1; i < count; ++i) {
-    capture->expected.push_back(reinterpret_cast<uint64_t>(addresses[i]));
+  // A sanitizer may put a frame of its own below.
+  int next = 0;
+  while (next < count && addresses[next] != __builtin_return_address(0)) ++next;
+  for (; next < count; ++next) {
+    capture->expected.push_back(reinterpret_cast<uint64_t>(addresses[next]));
   }
   ucontext_t context;
   getcontext(&context);

@@ -225,17 +225,15 @@ Status TableLoader::PutRefused(const pprofd_file_key& key, ModuleId number,
   RETURN_IF_ERROR(writer_->PutModule(key, module));
   Detach(key);
   files_.insert_or_assign(
-      key, File{.number = number,
-                .table = std::nullopt,
-                .is_starved = is_starved});
+      key,
+      File{.number = number, .table = std::nullopt, .is_starved = is_starved});
   if (is_starved) ++starved_count_;
   Count(Counter::unwind_tables_refused);
   UpdateGauges();
   return Status::Ok();
 }
 
-void TableLoader::CollectModules(
-    absl::flat_hash_set<ModuleId>* modules) const {
+void TableLoader::CollectModules(absl::flat_hash_set<ModuleId>* modules) const {
   for (const auto& [key, file] : files_) modules->insert(file.number);
 }
 

@@ -35,7 +35,6 @@ extern "C" {
 
 // Hand-written assembly: a function without type or size.
 asm(".text\n"
-    ".globl known_assembly\n"
     "known_assembly:\n"
     "  nop\n"
     "  ret\n"
