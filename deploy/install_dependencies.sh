@@ -31,7 +31,8 @@ libgtest-dev
 libprotobuf-dev
 libspdlog-dev
 libyaml-cpp-dev
-libxxhash-dev libzstd-dev
+libxxhash-dev
+libzstd-dev
 llvm-19-dev
 make
 ninja-build

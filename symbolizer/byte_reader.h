@@ -70,10 +70,9 @@ class ByteReader {
   }
   // Up to the next NUL, which is skipped.
   std::string_view CString() {
-    const void* end =
-        ok_ && remaining() > 0
-            ? std::memchr(bytes_.data() + offset_, 0, remaining())
-            : nullptr;
+    const void* end = ok_ && remaining() > 0
+                          ? std::memchr(bytes_.data() + offset_, 0, remaining())
+                          : nullptr;
     if (end == nullptr) {
       Fail();
       return {};

@@ -131,8 +131,8 @@ DebugFile FindDebugFile(const ElfFile& module, const DebugFileSearch& search,
   for (const Candidate& candidate : candidates) {
     auto fd = OpenInRoot(candidate.root, candidate.path);
     if (!fd.ok()) continue;
-    std::string shown = (candidate.root == "/" ? "" : candidate.root) +
-                        candidate.path;
+    std::string shown =
+        (candidate.root == "/" ? "" : candidate.root) + candidate.path;
     std::string reason = WhyUnfit(fd->get(), build_id, link);
     if (reason.empty()) return {.fd = std::move(*fd), .path = shown};
     attempts.push_back(shown + ": " + reason);

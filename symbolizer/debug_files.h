@@ -2,12 +2,11 @@
 //
 // Looks where debuggers look: .build-id/xx/yyyy.debug and the .gnu_debuglink
 // name under each debug folder, beside the module and in its .debug folder; in
-// the target's own root first, then on the host. A file counts only if its build
-// ID is the module's or, without one, if its CRC is the one of the link.
-// Paths inside a target's root are resolved inside of it; only regular files are
-// opened.
-// Thread: pure, blocks on I/O.
-// Bound: kMaxCrcBytes are read for a CRC.
+// the target's own root first, then on the host. A file counts only if its
+// build ID is the module's or, without one, if its CRC is the one of the link.
+// Paths inside a target's root are resolved inside of it; only regular files
+// are opened. Thread: pure, blocks on I/O. Bound: kMaxCrcBytes are read for a
+// CRC.
 #ifndef SYMBOLIZER_DEBUG_FILES_H_
 #define SYMBOLIZER_DEBUG_FILES_H_
 

@@ -115,7 +115,8 @@ std::string RenameClosures(std::string_view text) {
       continue;
     }
     std::string number(text.substr(digits, quote - digits));
-    uint64_t ordinal = number.empty() ? 1 : std::strtoul(number.c_str(), nullptr, 10) + 2;
+    uint64_t ordinal =
+        number.empty() ? 1 : std::strtoul(number.c_str(), nullptr, 10) + 2;
     i = quote + 1;
     std::string parameters;
     if (is_lambda && i < text.size() && text[i] == '(') {
@@ -164,9 +165,9 @@ std::string DropReturnType(const std::string& name) {
   return name.substr(start);
 }
 
-// `name` up to its n-th dot: _ZN…E.isra.0 without the suffix of a copy. GCC puts
-// dots into the names of coroutine frames too, so that more than one cut may
-// have to be tried.
+// `name` up to its n-th dot: _ZN…E.isra.0 without the suffix of a copy. GCC
+// puts dots into the names of coroutine frames too, so that more than one cut
+// may have to be tried.
 std::string CutAtDot(const std::string& name, int n) {
   size_t dot = 0;
   for (int i = 0; i < n && dot != std::string::npos; ++i) {
@@ -213,8 +214,8 @@ std::optional<std::string> DemangleItanium(const std::string& linkage_name,
     return StripParameters(DropReturnType(RenameClosures(name)),
                            keep_templates);
   }
-  std::string out = StripParameters(DropReturnType(RenameClosures(context)),
-                                    keep_templates);
+  std::string out =
+      StripParameters(DropReturnType(RenameClosures(context)), keep_templates);
   if (!out.empty()) out += "::";
   if (!keep_templates) return out + StripTemplates(RenameClosures(base));
   return out + RenameClosures(base + name.substr(prefix.size()));

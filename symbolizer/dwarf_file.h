@@ -1,8 +1,8 @@
 // DwarfFile: libdw's view of one ELF file, and the line sections beside it.
 //
-// libdw keeps whatever it parses (abbreviations, units) until the end; Restart()
-// throws that away and costs next to nothing. Files are mapped by us, never by
-// libdw, so that a file cut while in use reads as zeros (see MapFile).
+// libdw keeps whatever it parses (abbreviations, units) until the end;
+// Restart() throws that away and costs next to nothing. Files are mapped by us,
+// never by libdw, so that a file cut while in use reads as zeros (see MapFile).
 // Owns: the mapping, Elf, Dwarf. Borrows: nothing.
 // Thread: one owner at a time.
 // Bound: kMaxDecompressedBytes of compressed sections.

@@ -240,8 +240,7 @@ std::string DwarfIndex::NameOf(DwarfFile& file, SymbolPool& pool,
       static_cast<uint32_t>(offset - unit.die_offset));
   if (scope == Scope::kNone || depth >= kMaxScopeDepth) return name;
   std::string around = ScopeName(file, pool, unit, scope, depth + 1);
-  bool is_closure =
-      name.starts_with("operator()") || name.find("<lambda") < 2;
+  bool is_closure = name.starts_with("operator()") || name.find("<lambda") < 2;
   if (is_closure && around.ends_with(kUnnamedType)) {
     around.replace(around.size() - kUnnamedType.size(), std::string::npos,
                    "{lambda}");
@@ -250,8 +249,7 @@ std::string DwarfIndex::NameOf(DwarfFile& file, SymbolPool& pool,
 }
 
 std::string DwarfIndex::ScopeName(DwarfFile& file, SymbolPool& pool,
-                                  const Unit& unit, uint32_t scope,
-                                  int depth) {
+                                  const Unit& unit, uint32_t scope, int depth) {
   const ScopeTable& scopes = unit.index->scopes;
   std::vector<uint32_t> path;  // innermost first
   for (; scope != Scope::kNone; scope = scopes.scope(scope).parent) {
@@ -279,9 +277,8 @@ std::string DwarfIndex::ExtendScope(DwarfFile& file, SymbolPool& pool,
   if (dwarf_offdie(file.dwarf(), offset, &die) == nullptr) return outer;
   if (dwarf_tag(&die) == DW_TAG_subprogram) {
     std::string linkage_name(TextOf(&die, DW_AT_linkage_name));
-    return linkage_name.empty()
-               ? NameOf(file, pool, &die, depth)
-               : Demangle(linkage_name, DemangleStyle::kShort);
+    return linkage_name.empty() ? NameOf(file, pool, &die, depth)
+                                : Demangle(linkage_name, DemangleStyle::kShort);
   }
   std::string part = ScopePart(&die);
   bool is_first = outer.empty() || outer.size() > kMaxNameBytes;

@@ -1,10 +1,10 @@
-// ScopeTable: which namespaces, types and functions enclose a DIE of a C++ unit.
+// ScopeTable: which namespaces, types and functions enclose a DIE of a C++
+// unit.
 //
 // GCC gives functions that no other unit can see (lambdas, members of local
 // types, templates over either) no linkage name, so that their full names have
-// to be put together. DIEs know their children only, hence this table. Functions
-// are in it only if they hold types.
-// Thread: immutable once built.
+// to be put together. DIEs know their children only, hence this table.
+// Functions are in it only if they hold types. Thread: immutable once built.
 // Bound: 12 bytes per scope; the DIEs of a unit bound their number.
 #ifndef SYMBOLIZER_DWARF_SCOPES_H_
 #define SYMBOLIZER_DWARF_SCOPES_H_

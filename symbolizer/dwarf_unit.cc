@@ -112,10 +112,10 @@ class UnitWalk {
  private:
   // What holds for the DIEs of one list of siblings.
   struct Level {
-    uint32_t call = Call::kNone;     // innermost call
-    uint32_t start = 0;              // offset of the parent
-    uint32_t scope = Scope::kNone;   // the parent's, if it has one
-    bool is_function = false;        // the parent may become a scope
+    uint32_t call = Call::kNone;    // innermost call
+    uint32_t start = 0;             // offset of the parent
+    uint32_t scope = Scope::kNone;  // the parent's, if it has one
+    bool is_function = false;       // the parent may become a scope
   };
 
   // Visits `die` and all that follows it, without recursion.
@@ -228,14 +228,12 @@ class UnitWalk {
   }
 
   // Inlined calls share the names of their abstract origin.
-  DieRef NamedBy(Dwarf_Die* die, bool is_function,
-                 CallAttributes& attributes) {
+  DieRef NamedBy(Dwarf_Die* die, bool is_function, CallAttributes& attributes) {
     Dwarf_Die origin;
     if (!is_function && attributes.has_origin &&
         dwarf_formref_die(&attributes.origin, &origin) != nullptr) {
       return {.offset = dwarf_dieoffset(&origin),
-              .is_alternate =
-                  dwarf_cu_getdwarf(origin.cu) != file_.dwarf()};
+              .is_alternate = dwarf_cu_getdwarf(origin.cu) != file_.dwarf()};
     }
     return {.offset = dwarf_dieoffset(die)};
   }

@@ -1,10 +1,10 @@
 // UnitIndex: functions and inlined calls of one compilation unit, by address.
 //
-// One walk over the unit's DIEs gives a tree of calls (28 bytes each) and a flat
-// map from addresses to the innermost of them. Names are not read here but when
-// an address is first hit: most functions never are.
-// Thread: immutable once built.
-// Bound: kMaxDies DIEs, kMaxRanges ranges; deeper than kMaxDepth is skipped.
+// One walk over the unit's DIEs gives a tree of calls (28 bytes each) and a
+// flat map from addresses to the innermost of them. Names are not read here but
+// when an address is first hit: most functions never are. Thread: immutable
+// once built. Bound: kMaxDies DIEs, kMaxRanges ranges; deeper than kMaxDepth is
+// skipped.
 #ifndef SYMBOLIZER_DWARF_UNIT_H_
 #define SYMBOLIZER_DWARF_UNIT_H_
 
@@ -29,9 +29,9 @@ struct DieRef {
 struct Call {
   static constexpr uint32_t kNone = UINT32_MAX;
 
-  DieRef named_by;         // the DIE to ask for names
-  uint32_t parent = kNone; // the call it is inlined into; kNone: a function
-  uint32_t call_line = 0;  // in the parent
+  DieRef named_by;          // the DIE to ask for names
+  uint32_t parent = kNone;  // the call it is inlined into; kNone: a function
+  uint32_t call_line = 0;   // in the parent
   uint16_t call_file = 0;
   uint16_t call_column = 0;
 };

@@ -166,9 +166,9 @@ void OnBusError(int signal_number, siginfo_t* info, void*) {
     int saved_errno = errno;
     auto address = reinterpret_cast<uintptr_t>(info->si_addr);
     uintptr_t page = address & ~(static_cast<uintptr_t>(getpagesize()) - 1);
-    void* mapped =
-        mmap(reinterpret_cast<void*>(page), getpagesize(), PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    void* mapped = mmap(reinterpret_cast<void*>(page), getpagesize(),
+                        PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     errno = saved_errno;
     if (mapped != MAP_FAILED) return;
   }

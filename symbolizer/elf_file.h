@@ -3,9 +3,8 @@
 //
 // Only headers are copied (at most 65,536 sections and 4,096 segments); section
 // contents are views. Contents that lie outside the file are an error of the
-// reading, not of the parsing, so that truncated files still tell what they can.
-// Owns: headers and section names. Borrows: the bytes.
-// Thread: immutable.
+// reading, not of the parsing, so that truncated files still tell what they
+// can. Owns: headers and section names. Borrows: the bytes. Thread: immutable.
 // Fails: Corrupt, Unsupported (32-bit, big-endian, not an ELF file).
 #ifndef SYMBOLIZER_ELF_FILE_H_
 #define SYMBOLIZER_ELF_FILE_H_
@@ -61,9 +60,9 @@ class ElfFile {
   const ElfSection* FindSection(std::string_view name) const;
 
   // Bytes of a section. Compressed ones (SHF_COMPRESSED with zlib or zstd, and
-  // the older .zdebug_ form) are decompressed into `storage`, which must outlive
-  // the span. NotFound: the section has no bytes in this file. Corrupt: outside
-  // the file or badly compressed. Exhausted: more than max_bytes.
+  // the older .zdebug_ form) are decompressed into `storage`, which must
+  // outlive the span. NotFound: the section has no bytes in this file. Corrupt:
+  // outside the file or badly compressed. Exhausted: more than max_bytes.
   Result<std::span<const uint8_t>> ReadSection(
       const ElfSection& section, std::vector<uint8_t>& storage,
       uint64_t max_bytes = uint64_t{1} << 30) const;
@@ -92,7 +91,8 @@ class ElfFile {
 // The owner of a file may cut it while it is mapped. The first call therefore
 // installs a SIGBUS handler, which puts a page of zeros under an access beyond
 // the end of the file; any other SIGBUS keeps its default effect.
-// Fails: Invalid (not a regular file), Corrupt (empty), Exhausted (above 8 GiB),
+// Fails: Invalid (not a regular file), Corrupt (empty), Exhausted (above 8
+// GiB),
 //   Io.
 Result<MemoryMap> MapFile(int fd);
 

@@ -99,8 +99,8 @@ std::vector<uint8_t> Compress(uint32_t type, const std::string& text,
              text.size());
     body.resize(size);
   } else {
-    body.resize(ZSTD_compress(body.data(), body.size(), text.data(),
-                              text.size(), 1));
+    body.resize(
+        ZSTD_compress(body.data(), body.size(), text.data(), text.size(), 1));
   }
   std::vector<uint8_t> bytes;
   Elf64_Chdr header = {};
@@ -144,9 +144,10 @@ TEST(ElfFile, RefusesFalseSizesOfCompressedSections) {
   std::string text(5000, 'x');
   for (uint32_t type : {1u, 2u}) {
     for (uint64_t claimed : {0u, 4999u, 5001u}) {
-      EXPECT_EQ(
-          ReadCompressed(Compress(type, text, claimed), 1 << 20).status().code(),
-          StatusCode::kCorrupt);
+      EXPECT_EQ(ReadCompressed(Compress(type, text, claimed), 1 << 20)
+                    .status()
+                    .code(),
+                StatusCode::kCorrupt);
     }
     EXPECT_EQ(
         ReadCompressed(Compress(type, text, text.size()), 100).status().code(),

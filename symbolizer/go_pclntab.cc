@@ -159,8 +159,7 @@ std::string_view GoPclntab::FileName(const Function& function,
 }
 
 std::optional<GoLine> GoPclntab::Find(ModuleAddr address) const {
-  if (address.value < EntryOf(0) ||
-      address.value >= EntryOf(function_count_)) {
+  if (address.value < EntryOf(0) || address.value >= EntryOf(function_count_)) {
     return std::nullopt;
   }
   uint64_t low = 0;  // EntryOf(low) <= address < EntryOf(high)
@@ -178,9 +177,9 @@ std::optional<GoLine> GoPclntab::Find(ModuleAddr address) const {
   line.file = FileName(*function, own_file);
   line.start_line = function->start_line;
   if (ValueAt(function->pc_file, function->entry, address.value) == own_file) {
-    int64_t number =
-        ValueAt(function->pc_line, function->entry, address.value);
-    line.line = static_cast<uint32_t>(std::clamp<int64_t>(number, 0, INT32_MAX));
+    int64_t number = ValueAt(function->pc_line, function->entry, address.value);
+    line.line =
+        static_cast<uint32_t>(std::clamp<int64_t>(number, 0, INT32_MAX));
   }
   if (line.function.empty()) return std::nullopt;
   return line;

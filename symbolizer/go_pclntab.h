@@ -54,7 +54,7 @@ class GoPclntab {
   std::string_view FileName(const Function& function, int64_t number) const;
 
   std::span<const uint8_t> table_;
-  bool has_offsets_ = false;     // Go 1.18: entries are offsets from text_start_
+  bool has_offsets_ = false;  // Go 1.18: entries are offsets from text_start_
   bool has_start_line_ = false;  // Go 1.20
   uint8_t quantum_ = 1;          // smallest size of an instruction
   uint64_t function_count_ = 0;

@@ -124,17 +124,15 @@ std::string_view KallsymsTable::NameAt(uint32_t name) const {
 
 void KallsymsTable::Finish() {
   if (!rest_.empty()) AddLine(std::exchange(rest_, {}));
-  std::sort(entries_.begin(), entries_.end(),
-            [this](const Entry& a, const Entry& b) {
-              if (a.address != b.address) return a.address < b.address;
-              if (a.rank != b.rank) return a.rank < b.rank;
-              std::string_view a_name = NameAt(a.name);
-              std::string_view b_name = NameAt(b.name);
-              return std::tuple(LeadingUnderscores(a_name), a_name.size(),
-                                a_name) <
-                     std::tuple(LeadingUnderscores(b_name), b_name.size(),
-                                b_name);
-            });
+  std::sort(
+      entries_.begin(), entries_.end(), [this](const Entry& a, const Entry& b) {
+        if (a.address != b.address) return a.address < b.address;
+        if (a.rank != b.rank) return a.rank < b.rank;
+        std::string_view a_name = NameAt(a.name);
+        std::string_view b_name = NameAt(b.name);
+        return std::tuple(LeadingUnderscores(a_name), a_name.size(), a_name) <
+               std::tuple(LeadingUnderscores(b_name), b_name.size(), b_name);
+      });
   std::string kept_text;
   for (size_t i = 0; i < entries_.size(); ++i) {
     const Entry& entry = entries_[i];
@@ -182,9 +180,9 @@ Status Kallsyms::Load() {
   is_loaded_ = true;
   loaded_ = steady_clock::now();
   KallsymsTable table;
-  RETURN_IF_ERROR(
-      ReadPieces(proc_ + "/kallsyms",
-                 [&](std::string_view piece) { table.Append(piece); }));
+  RETURN_IF_ERROR(ReadPieces(proc_ + "/kallsyms", [&](std::string_view piece) {
+    table.Append(piece);
+  }));
   table.Finish();
   table_ = std::move(table);
   if (table_.is_hidden()) {
@@ -198,8 +196,8 @@ Status Kallsyms::Load() {
 std::optional<std::string_view> Kallsyms::Find(uint64_t address) {
   auto symbol = table_.Find(address);
   auto age = steady_clock::now() - loaded_;
-  bool is_stale = symbol ? symbol->is_bpf && age >= kBpfInterval
-                         : age >= kMissInterval;
+  bool is_stale =
+      symbol ? symbol->is_bpf && age >= kBpfInterval : age >= kMissInterval;
   if (is_stale && Load().ok()) symbol = table_.Find(address);
   if (!symbol) return std::nullopt;
   return symbol->name;

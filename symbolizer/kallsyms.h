@@ -1,10 +1,9 @@
 // Kallsyms: functions of the kernel, its modules and BPF programs.
 //
-// /proc/kallsyms has about 200,000 lines and costs the kernel a tenth of a second
-// to print, so it is read only when something changed. Functions have no sizes
-// there: one ends where the next symbol begins, of whatever kind.
-// Owns: the table: 12 bytes a function and the text of the names.
-// Thread: one owner.
+// /proc/kallsyms has about 200,000 lines and costs the kernel a tenth of a
+// second to print, so it is read only when something changed. Functions have no
+// sizes there: one ends where the next symbol begins, of whatever kind. Owns:
+// the table: 12 bytes a function and the text of the names. Thread: one owner.
 // Bound: kMaxSymbols.
 // Fails: Denied when the kernel hides addresses (kptr_restrict).
 #ifndef SYMBOLIZER_KALLSYMS_H_
@@ -57,7 +56,7 @@ class KallsymsTable {
   void AddLine(std::string_view line);
   std::string_view NameAt(uint32_t name) const;
 
-  std::string rest_;  // of a line that was cut
+  std::string rest_;            // of a line that was cut
   std::vector<Entry> entries_;  // until Finish()
   bool has_lines_ = false;
   bool has_address_ = false;

@@ -21,8 +21,8 @@ Field ReadField(ByteReader& reader, uint64_t form, uint8_t offset_size,
     case DW_FORM_string:
       return {.text = reader.CString()};
     case DW_FORM_line_strp:
-      return {.text = StringAt(sections.line_str,
-                               reader.Unsigned(offset_size))};
+      return {.text =
+                  StringAt(sections.line_str, reader.Unsigned(offset_size))};
     case DW_FORM_strp:
       return {.text = StringAt(sections.str, reader.Unsigned(offset_size))};
     case DW_FORM_udata:

@@ -53,8 +53,8 @@ class Machine {
   void Special(uint8_t opcode) {
     unsigned adjusted = opcode - header_.opcode_base;
     Advance(adjusted / header_.line_range);
-    row_.line += static_cast<int64_t>(header_.line_base) +
-                 adjusted % header_.line_range;
+    row_.line +=
+        static_cast<int64_t>(header_.line_base) + adjusted % header_.line_range;
     AddRow();
   }
   void Standard(uint8_t opcode) {
@@ -114,8 +114,8 @@ LineRow Pack(const Row& row, uint64_t base) {
       .line = static_cast<uint32_t>(std::min<uint64_t>(row.line, UINT32_MAX)),
       .file = static_cast<uint16_t>(
           std::min<uint64_t>(row.file, LineRow::kNoFile - 1)),
-      .column = static_cast<uint16_t>(
-          std::min<uint64_t>(row.column, UINT16_MAX))};
+      .column =
+          static_cast<uint16_t>(std::min<uint64_t>(row.column, UINT16_MAX))};
 }
 
 bool SameLine(const LineRow& a, const LineRow& b) {

@@ -4,7 +4,8 @@
 // the linker dropped (they start at 0) into those that live there, and keeps
 // 56 bytes a row until the file is closed. Ours are 12 bytes, deduplicated.
 // Thread: pure.
-// Bound: kMaxProgramBytes of line program and kMaxRows per unit, kMaxNames files
+// Bound: kMaxProgramBytes of line program and kMaxRows per unit, kMaxNames
+// files
 //   or folders.
 #ifndef SYMBOLIZER_LINE_PROGRAM_H_
 #define SYMBOLIZER_LINE_PROGRAM_H_

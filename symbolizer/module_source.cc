@@ -126,9 +126,9 @@ void ModuleSource::Discover(Batch& batch) {
   if (!elf.ok()) return;
   debug_symbols_ = SymbolTable::Read(*elf);
   has_dwarf_ = dwarf_is_separate_ = HasDwarf(*elf);
-  attempts_.push_back(Found(found.path, debug_symbols_.symbol_count(),
-                            has_dwarf_ ? "functions, and DWARF"
-                                       : "functions, no DWARF"));
+  attempts_.push_back(
+      Found(found.path, debug_symbols_.symbol_count(),
+            has_dwarf_ ? "functions, and DWARF" : "functions, no DWARF"));
   debug_fd_ = std::move(found.fd);
 }
 
@@ -158,8 +158,8 @@ bool ModuleSource::FillCache(Batch& batch, ModuleAddr address) {
   auto answer = DwarfIndex::Answer::kNothing;
   OpenDwarf(batch);
   if (batch.dwarf != nullptr) {
-    answer = dwarf_index_->Find(*batch.dwarf, pool_, address, batch.deadline,
-                                lines);
+    answer =
+        dwarf_index_->Find(*batch.dwarf, pool_, address, batch.deadline, lines);
     if (answer == DwarfIndex::Answer::kTimeout) return false;
   }
   if (lines.empty() && batch.go) {
@@ -182,7 +182,7 @@ bool ModuleSource::FillCache(Batch& batch, ModuleAddr address) {
 void ModuleSource::AddSymbolName(Batch& batch, ModuleAddr address,
                                  std::vector<CodeLine>& lines) {
   bool is_nameless = lines.empty() || (lines.back().function.name == 0 &&
-                                      lines.back().function.linkage_name == 0);
+                                       lines.back().function.linkage_name == 0);
   if (!is_nameless && lines.back().function.linkage_name != 0) return;
   std::string name = FindSymbolName(batch, address);
   if (!is_nameless) {
@@ -260,8 +260,8 @@ const std::string& ModuleSource::ShortName(uint32_t linkage_name) {
 size_t ModuleSource::bytes() const {
   return sizeof(*this) + own_symbols_.bytes() + debug_symbols_.bytes() +
          (dwarf_index_ ? dwarf_index_->bytes() : 0) +
-         (warm_dwarf_ ? warm_dwarf_->decompressed_bytes() : 0) +
-         pool_.bytes() + chains_.capacity() * 17 +
+         (warm_dwarf_ ? warm_dwarf_->decompressed_bytes() : 0) + pool_.bytes() +
+         chains_.capacity() * 17 +
          cached_lines_.capacity() * sizeof(CachedLine) + short_name_bytes_;
 }
 

@@ -1,12 +1,11 @@
 // ModuleSource: everything known about the names of one module.
 //
-// Sources, best first: DWARF of the file or of its separate debug file, Go's own
-// table, .symtab and .dynsym of both files, stubs of the PLT. Files are opened
-// when an address is not in the cache and closed when the call ends, so that an
-// idle module costs only what was asked of it.
-// Owns: indexes, the cache of chains, the debug file's descriptor.
-// Thread: one owner at a time.
-// Bound: kMaxChains; bytes() for the owner's bound, and Shrink().
+// Sources, best first: DWARF of the file or of its separate debug file, Go's
+// own table, .symtab and .dynsym of both files, stubs of the PLT. Files are
+// opened when an address is not in the cache and closed when the call ends, so
+// that an idle module costs only what was asked of it. Owns: indexes, the cache
+// of chains, the debug file's descriptor. Thread: one owner at a time. Bound:
+// kMaxChains; bytes() for the owner's bound, and Shrink().
 #ifndef SYMBOLIZER_MODULE_SOURCE_H_
 #define SYMBOLIZER_MODULE_SOURCE_H_
 

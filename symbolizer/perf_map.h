@@ -3,7 +3,8 @@
 // Each line is "START SIZE NAME" in hexadecimal. Compilers append: where ranges
 // overlap, the later line is the code that lives there now.
 // Thread: immutable once parsed.
-// Bound: kMaxBytes of text, kMaxSymbols; of a longer file its newest end is read.
+// Bound: kMaxBytes of text, kMaxSymbols; of a longer file its newest end is
+// read.
 #ifndef SYMBOLIZER_PERF_MAP_H_
 #define SYMBOLIZER_PERF_MAP_H_
 

@@ -8,7 +8,8 @@ namespace pprofd {
 namespace {
 
 TEST(PerfMap, ReadsStartSizeAndName) {
-  PerfMap map = PerfMap::Parse("7f00 20 LazyCompile:~f /a b.js:1\n0x8000 0x10 g");
+  PerfMap map =
+      PerfMap::Parse("7f00 20 LazyCompile:~f /a b.js:1\n0x8000 0x10 g");
   EXPECT_EQ(map.Find(0x7f1f), "LazyCompile:~f /a b.js:1");
   EXPECT_EQ(map.Find(0x7f20), std::nullopt);
   EXPECT_EQ(map.Find(0x8000), "g");

@@ -60,11 +60,10 @@ std::string SymbolName(const ElfFile& file, const ElfSection& relocations,
   auto bytes = file.ReadSection(symbols, storage);
   if (!bytes.ok() || number >= bytes->size() / sizeof(Elf64_Sym)) return "";
   Elf64_Sym symbol;
-  std::memcpy(&symbol, bytes->data() + number * sizeof(symbol),
-              sizeof(symbol));
+  std::memcpy(&symbol, bytes->data() + number * sizeof(symbol), sizeof(symbol));
   if (symbol.st_name >= strings.size) return "";
-  return std::string(NameAt(file, {strings.offset.value + symbol.st_name},
-                            kMaxNameBytes));
+  return std::string(
+      NameAt(file, {strings.offset.value + symbol.st_name}, kMaxNameBytes));
 }
 
 }  // namespace

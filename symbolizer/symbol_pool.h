@@ -35,8 +35,8 @@ class SymbolPool {
   const StringPool& strings() const { return strings_; }
 
   uint32_t AddFunction(const PooledFunction& function) {
-    auto [it, is_new] = index_.try_emplace(
-        function, static_cast<uint32_t>(functions_.size()));
+    auto [it, is_new] =
+        index_.try_emplace(function, static_cast<uint32_t>(functions_.size()));
     if (is_new) functions_.push_back(function);
     return it->second;
   }

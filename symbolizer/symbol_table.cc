@@ -73,13 +73,12 @@ std::optional<Candidate> ToCandidate(const ElfFile& file,
   if (name_offset < names_base || name_offset - names_base >= UINT32_MAX) {
     return std::nullopt;
   }
-  return Candidate{
-      .start = symbol.st_value,
-      .size = symbol.st_size,
-      .section_end = section_end,
-      .name = static_cast<uint32_t>(name_offset - names_base),
-      .type_rank = static_cast<uint8_t>(is_function ? 0 : 1),
-      .binding_rank = BindingRank(ELF64_ST_BIND(symbol.st_info))};
+  return Candidate{.start = symbol.st_value,
+                   .size = symbol.st_size,
+                   .section_end = section_end,
+                   .name = static_cast<uint32_t>(name_offset - names_base),
+                   .type_rank = static_cast<uint8_t>(is_function ? 0 : 1),
+                   .binding_rank = BindingRank(ELF64_ST_BIND(symbol.st_info))};
 }
 
 void ReadSymbols(const ElfFile& file, const ElfSection& section,

@@ -29,10 +29,10 @@ struct FileVersion {
 FileVersion VersionOf(int fd) {
   struct stat info;
   if (fstat(fd, &info) != 0) return {};
-  return {.size = info.st_size,
-          .mtime_ns = info.st_mtim.tv_sec * 1'000'000'000 +
-                      info.st_mtim.tv_nsec,
-          .inode = info.st_ino};
+  return {
+      .size = info.st_size,
+      .mtime_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec,
+      .inode = info.st_ino};
 }
 
 // One module or perf map.
@@ -132,9 +132,9 @@ class Symbolizer::Impl {
   SourceReport KernelReport() {
     std::lock_guard lock(kernel_mutex_);
     SourceReport report;
-    report.attempts.push_back("/proc/kallsyms: " +
-                              std::to_string(kallsyms_.symbol_count()) +
-                              " functions");
+    report.attempts.push_back(
+        "/proc/kallsyms: " + std::to_string(kallsyms_.symbol_count()) +
+        " functions");
     if (!kernel_problem_.empty()) report.attempts.push_back(kernel_problem_);
     return report;
   }
@@ -183,8 +183,7 @@ ModuleSymbols Symbolizer::SymbolizeModule(
   return result;
 }
 
-ModuleSymbols Symbolizer::SymbolizeKernel(
-    std::span<const uint64_t> addresses) {
+ModuleSymbols Symbolizer::SymbolizeKernel(std::span<const uint64_t> addresses) {
   return impl_->SymbolizeKernel(addresses);
 }
 

@@ -33,7 +33,7 @@ struct SymbolLine {
   std::string file;         // absolute path, "" unknown
   int64_t line = 0;         // 0 unknown
   int64_t column = 0;
-  int64_t start_line = 0;   // of the function's declaration, 0 unknown
+  int64_t start_line = 0;  // of the function's declaration, 0 unknown
 };
 
 // Innermost inlined call first, physical function last; empty = unresolved.
@@ -48,7 +48,8 @@ struct ModuleSymbols {
 
 // What names come from, for one module; tells users what is missing.
 struct SourceReport {
-  std::vector<std::string> attempts;  // "path or section: found N symbols | why not"
+  std::vector<std::string>
+      attempts;  // "path or section: found N symbols | why not"
 };
 
 class Symbolizer {
@@ -70,7 +71,8 @@ class Symbolizer {
   // Addresses are in the module's ELF address space and are looked up as they
   // are: the caller has subtracted 1 from return addresses.
   ModuleSymbols SymbolizeModule(int file, const std::string& cache_key,
-                                const std::string& path, const std::string& root,
+                                const std::string& path,
+                                const std::string& root,
                                 std::span<const ModuleAddr> addresses,
                                 DemangleStyle style,
                                 std::chrono::steady_clock::time_point deadline);

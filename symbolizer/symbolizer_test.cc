@@ -104,9 +104,8 @@ INSTANTIATE_TEST_SUITE_P(Variants, DwarfTest,
 
 TEST_F(SymbolizerTest, SaysWhatTheSourcesCanGive) {
   UniqueFd fd = Open(TargetPath(""));
-  ModuleSymbols with_dwarf =
-      symbolizer_.SymbolizeModule(fd.get(), "a", "/a", "", {},
-                                  DemangleStyle::kShort, NoDeadline());
+  ModuleSymbols with_dwarf = symbolizer_.SymbolizeModule(
+      fd.get(), "a", "/a", "", {}, DemangleStyle::kShort, NoDeadline());
   EXPECT_THAT(with_dwarf.chains, IsEmpty());
   ModuleSymbols result = symbolizer_.SymbolizeModule(
       fd.get(), "a", "/a", "", std::array{AddressOf("main")},
@@ -138,10 +137,9 @@ TEST_F(SymbolizerTest, DoesNotNameAHiddenFunctionAfterItsNeighbour) {
   EXPECT_EQ(Lookup(TargetPath(""), hidden).back().name,
             "known::(anonymous namespace)::Hidden");
   EXPECT_THAT(Lookup(TargetPath(".dynamic"), hidden), IsEmpty());
-  EXPECT_EQ(Lookup(TargetPath(".dynamic"), AddressOf("known_exported"))
-                .at(0)
-                .name,
-            "known_exported");
+  EXPECT_EQ(
+      Lookup(TargetPath(".dynamic"), AddressOf("known_exported")).at(0).name,
+      "known_exported");
 }
 
 TEST_F(SymbolizerTest, TellsWhatItTried) {
@@ -184,8 +182,8 @@ TEST_F(SymbolizerTest, LeavesNonElfFilesUnnamedWithAReason) {
   UniqueFd fd(memfd_create("text", MFD_CLOEXEC));
   ASSERT_EQ(write(fd.get(), "hello", 5), 5);
   ModuleSymbols result = symbolizer_.SymbolizeModule(
-      fd.get(), "t", "/t", "", std::array{ModuleAddr{1}},
-      DemangleStyle::kShort, NoDeadline());
+      fd.get(), "t", "/t", "", std::array{ModuleAddr{1}}, DemangleStyle::kShort,
+      NoDeadline());
   EXPECT_THAT(result.chains.at(0), IsEmpty());
   EXPECT_THAT(symbolizer_.Report("t").attempts,
               Contains(HasSubstr("not an ELF file")));
@@ -196,23 +194,22 @@ TEST_F(SymbolizerTest, SurvivesBrokenFiles) {
   UniqueFd original = Open(TargetPath(""));
   auto map = MapFile(original.get());
   std::vector<uint8_t> bytes(Bytes(*map).begin(), Bytes(*map).end());
-  std::vector<ModuleAddr> addresses{AddressOf("main"),
-                                    AddressOf("known_inlined"),
-                                    AddressOf("known_hidden")};
+  std::vector<ModuleAddr> addresses{
+      AddressOf("main"), AddressOf("known_inlined"), AddressOf("known_hidden")};
   uint64_t random = 1;
   for (int round = 0; round < 150; ++round) {
     std::vector<uint8_t> broken = bytes;
     for (int i = 0; i < 20; ++i) {
       random = random * 6364136223846793005u + 1442695040888963407u;
-      broken[(random >> 20) % broken.size()] = static_cast<uint8_t>(random >> 56);
+      broken[(random >> 20) % broken.size()] =
+          static_cast<uint8_t>(random >> 56);
     }
     if (round % 10 == 0) broken.resize(random % broken.size());
     UniqueFd fd(memfd_create("broken", MFD_CLOEXEC));
     ASSERT_EQ(write(fd.get(), broken.data(), broken.size()),
               static_cast<ssize_t>(broken.size()));
     symbolizer_.SymbolizeModule(fd.get(), std::to_string(round), "/broken", "",
-                                addresses, DemangleStyle::kShort,
-                                NoDeadline());
+                                addresses, DemangleStyle::kShort, NoDeadline());
   }
 }
 

@@ -1,12 +1,19 @@
 #include "daemon/collector/cpu_sampler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "daemon/base/telemetry.h"
 #include "daemon/collector/perf_event.h"
 
 namespace pprofd {
+namespace {
+
+// Reading a count interrupts its CPU: not every second.
+constexpr int kCallsPerCheck = 10;
+
+}  // namespace
 
 Status CpuSampler::Start(uint64_t period_ns) {
   std::lock_guard lock(mutex_);
@@ -36,14 +43,27 @@ Status CpuSampler::OpenMissing(EventSet& set) {
       if (event.status().code() == StatusCode::kNotFound) continue;
       return event.status();
     }
-    set.by_cpu.emplace(cpu, std::move(*event));
+    set.by_cpu.emplace(cpu, Event{.fd = std::move(*event)});
   }
   return Status::Ok();
 }
 
+// A running CPU clock always moves.
+void CpuSampler::DropDead(EventSet& set) {
+  for (auto it = set.by_cpu.begin(); it != set.by_cpu.end();) {
+    Event& event = it->second;
+    uint64_t count = ReadCount(event.fd);
+    bool is_dead = count == event.last_count;
+    event.last_count = count;
+    it = is_dead ? set.by_cpu.erase(it) : std::next(it);
+  }
+}
+
 void CpuSampler::FollowCpus() {
   std::lock_guard lock(mutex_);
-  auto follow = [this](EventSet& set) {
+  bool is_check_due = ++follow_calls_ % kCallsPerCheck == 0;
+  auto follow = [this, is_check_due](EventSet& set) {
+    if (is_check_due) DropDead(set);
     Status status = OpenMissing(set);
     if (!status.ok()) {
       LOG_EVERY(std::chrono::minutes(1),

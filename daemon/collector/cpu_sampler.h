@@ -33,8 +33,9 @@ class CpuSampler {
   // Starts always-on sampling on every online CPU.
   Status Start(uint64_t period_ns);
   void Stop();
-  // Opens events on CPUs that came online, drops those of CPUs that left.
-  // Called every second or so.
+  // Opens events on CPUs that came online, drops those of CPUs that left, and
+  // now and then replaces events that stand still, as they do when their CPU
+  // left and came back unseen. Called every second or so.
   void FollowCpus();
 
   // Samples a process (0 = the whole host) until as many calls of EndCapture
@@ -43,19 +44,25 @@ class CpuSampler {
   void EndCapture(int32_t pid, uint64_t period_ns);
 
  private:
+  struct Event {
+    UniqueFd fd;
+    uint64_t last_count = 0;
+  };
   // One event per online CPU.
   struct EventSet {
     int program_fd = -1;
     uint64_t period_ns = 0;
     int captures = 0;
-    std::map<int, UniqueFd> by_cpu;
+    std::map<int, Event> by_cpu;
   };
   Status OpenMissing(EventSet& set);
+  static void DropDead(EventSet& set);
 
   BpfProgram& program_;
 
   std::mutex mutex_;
   // Guarded by mutex_:
+  int follow_calls_ = 0;
   EventSet always_on_;
   std::map<uint64_t, EventSet> capture_sets_;                   // by period
   std::map<std::pair<int32_t, uint64_t>, int> capture_counts_;  // references

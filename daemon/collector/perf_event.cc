@@ -75,4 +75,10 @@ Result<UniqueFd> OpenCpuClock(int cpu, uint64_t period_ns, int program_fd) {
   return event;
 }
 
+uint64_t ReadCount(const UniqueFd& event) {
+  uint64_t count = 0;
+  if (read(event.get(), &count, sizeof(count)) != sizeof(count)) return 0;
+  return count;
+}
+
 }  // namespace pprofd

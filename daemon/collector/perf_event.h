@@ -19,6 +19,9 @@ Result<std::vector<int>> OnlineCpus();
 // Denied: CAP_PERFMON is missing. NotFound: the CPU is offline.
 Result<UniqueFd> OpenCpuClock(int cpu, uint64_t period_ns, int program_fd);
 
+// Nanoseconds the clock has run; 0 when it cannot be read.
+uint64_t ReadCount(const UniqueFd& event);
+
 }  // namespace pprofd
 
 #endif  // DAEMON_COLLECTOR_PERF_EVENT_H_

@@ -42,6 +42,5 @@ asm(".text\n"
 }
 
 int main(int argc, char**) {
-  return known::Outer().Run(argc) + known::Hidden(argc) +
-         known_exported(argc);
+  return known::Outer().Run(argc) + known::Hidden(argc) + known_exported(argc);
 }

@@ -18,6 +18,9 @@ OTEL_MODULE = "go.opentelemetry.io/ebpf-profiler"
 GO_TOOLS = ("/usr/local/go/bin/go", "go")
 PERF_MODES = {"perf -g": ["-g"],
               "perf dwarf": ["--call-graph", "dwarf"]}
+# The OTel profiler wants tracefs; not every host has it mounted.
+WITH_TRACEFS = ('[ -e /sys/kernel/tracing/events ] || '
+                'mount -t tracefs nodev /sys/kernel/tracing; exec "$0" "$@"')
 
 
 class Pprofd:
@@ -132,7 +135,8 @@ class Otel:
             "the sink listens").group(1)
         with open(self.directory / "otel.log", "wb") as output:
             self.processes.insert(0, subprocess.Popen(
-                [*self.prefix, self.profiler, "-collection-agent", address,
+                [*self.prefix, "unshare", "-m", "sh", "-c", WITH_TRACEFS,
+                 self.profiler, "-collection-agent", address,
                  "-disable-tls", "-samples-per-second", str(hz),
                  "-reporter-interval", "1s", "-reporter-jitter", "0"],
                 stdout=output, stderr=subprocess.STDOUT))
@@ -165,24 +169,37 @@ class Otel:
                 yield json.loads(line)
 
 
+def _go(directory, *arguments):
+    """Output of the go command; raises RuntimeError."""
+    go = next(filter(None, map(shutil.which, GO_TOOLS)), None)
+    if go is None:
+        raise RuntimeError("no Go toolchain")
+    done = subprocess.run(
+        [go, *arguments], cwd=directory, capture_output=True, text=True,
+        env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"},
+        timeout=1200, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    return done.stdout
+
+
 def build_otel(directory):
     """(profiler, sink), built with Go's module proxy; raises RuntimeError."""
     directory = pathlib.Path(directory)
     built = (directory / "ebpf-profiler", directory / "sink")
     if all(path.exists() for path in built):
         return built
-    go = next(filter(None, map(shutil.which, GO_TOOLS)), None)
-    if go is None:
-        raise RuntimeError("no Go toolchain")
+    log("building the OTel profiler")
     shutil.copytree(OTEL_SOURCE, directory, dirs_exist_ok=True)
-    for output, package in zip(built, (OTEL_MODULE, ".")):
-        log(f"building {output.name}")
-        done = subprocess.run(
-            [go, "build", "-mod=mod", "-o", output, package], cwd=directory,
-            env={**os.environ, "GOTOOLCHAIN": "local"}, capture_output=True,
-            text=True, timeout=1200, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    original = _go(directory, "list", "-m", "-f", "{{.Dir}}", OTEL_MODULE)
+    copy = directory / "profiler"
+    shutil.copytree(original.strip(), copy, dirs_exist_ok=True)
+    for path in (copy, copy / "rlimit", copy / "rlimit" / "rlimit.go"):
+        path.chmod(0o755)
+    shutil.copy(OTEL_SOURCE / "overlay" / "rlimit.go", copy / "rlimit")
+    _go(directory, "mod", "edit", f"-replace={OTEL_MODULE}={copy}")
+    _go(directory, "build", "-o", built[1], ".")
+    _go(directory, "build", "-o", built[0], OTEL_MODULE)
     return built
 
 

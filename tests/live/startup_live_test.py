@@ -10,6 +10,7 @@ import pytest
 import daemon_process
 import pprof_client
 import stack_truth
+from waiting import wait_until
 
 CAPABILITIES = ("bpf", "perfmon", "sys_ptrace", "dac_read_search",
                 "checkpoint_restore")
@@ -61,6 +62,17 @@ def test_without_rights_it_says_so(start):
     check_refusal(start(prefix=as_nobody(())), "cap")
 
 
+def test_an_old_kernel_is_named(start):
+    check_refusal(start(prefix=["setarch", "--uname-2.6"]), "5.10", "kernel")
+
+
+def test_a_kernel_without_type_information_is_named(start):
+    without_btf = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
+    check_refusal(
+        start(prefix=["unshare", "--mount", "sh", "-c", without_btf, "sh"]),
+        "/sys/kernel/btf/vmlinux")
+
+
 def test_a_taken_port_is_named(start):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -103,3 +115,37 @@ def test_it_stops_soon_while_a_client_waits(start, targets):
     # The client gets an answer or a closed connection, never silence.
     waiting.exception(timeout=15)
     assert os.path.exists(f"/proc/{target.pid}")
+
+
+SECOND_CPU = pathlib.Path("/sys/devices/system/cpu/cpu1/online")
+
+
+@pytest.fixture
+def second_cpu():
+    """Switches CPU 1 off and on; on in the end."""
+    if not os.access(SECOND_CPU, os.W_OK):
+        pytest.skip("CPU 1 cannot be taken offline here")
+    yield SECOND_CPU
+    SECOND_CPU.write_text("1")
+
+
+def test_a_cpu_that_comes_online_is_sampled(start, targets, second_cpu):
+    second_cpu.write_text("0")
+    process = start().wait_until_listening()
+    client = pprof_client.PprofClient(process.url)
+    second_cpu.write_text("1")
+    target = targets.burn("burn_pie", mode="a")
+    os.sched_setaffinity(target.pid, {1})
+    wait_until(lambda: client.profile(target.pid, **{"from": "-1m"}).count > 0,
+               "samples of the process on the new CPU")
+
+
+def test_a_cpu_that_left_and_came_back_is_sampled(start, targets, second_cpu):
+    process = start().wait_until_listening()
+    client = pprof_client.PprofClient(process.url)
+    second_cpu.write_text("0")
+    second_cpu.write_text("1")
+    target = targets.burn("burn_pie", mode="a")
+    os.sched_setaffinity(target.pid, {1})
+    wait_until(lambda: client.profile(target.pid, **{"from": "-1m"}).count > 0,
+               "samples of the process on the CPU that came back", 30)

@@ -1,0 +1,85 @@
+"""Memory of the daemon and of its BPF maps on a host with many processes."""
+import shutil
+
+import peers
+import target_process
+from measuring import bpf_map_bytes, log, lower_priority, memory_of
+
+PROCESSES = 100
+PROFILES = 4
+SECONDS = 4
+HZ = 499
+TARGET_MIB = 100
+MIB = 1 << 20
+BURN = ("burn_pie", "burn_o3", "burn_static", "burn_static_pie", "burn_fp",
+        "burn_clang", "burn_dwarf4_compressed", "burn_rust", "burn_go",
+        "burn_c_musl")
+IDLE = (["sleep", "300"],
+        ["/usr/bin/python3", "-c", "import json, ssl, time; time.sleep(300)"],
+        ["perl", "-e", "sleep 300"],
+        ["bash", "-c", "read -t 300 < <(sleep 300)"],
+        ["node", "-e", "setTimeout(() => {}, 300000)"])
+
+
+class Memory:
+    """`after` has a reading for each profile."""
+
+    def __init__(self, directory, targets):
+        self.directory = directory
+        self.targets = targets
+        self.after = []
+        self.processes = 0
+
+    def measure(self):
+        commands = [[target_process.TARGETS_DIR / name] for name in BURN
+                    if (target_process.TARGETS_DIR / name).exists()]
+        commands += [command for command in IDLE if shutil.which(command[0])]
+        # As many of each kind, busy ones with the last priority.
+        for number in range(PROCESSES):
+            command = commands[number % len(commands)]
+            if command in IDLE:
+                self.targets.run(command, ready=False)
+            else:
+                self.targets.burn(command[0].name, preexec_fn=lower_priority)
+        self.processes = PROCESSES
+        pprofd = peers.Pprofd(self.directory).start_daemon()
+        try:
+            pprofd.wait_until_settled()
+            self._read(pprofd)
+            for _ in range(PROFILES):
+                pprofd.client.profile(seconds=SECONDS, hz=HZ)
+                self._read(pprofd)
+        finally:
+            pprofd.stop_daemon()
+            self.targets.kill_all()
+
+    def _read(self, pprofd):
+        pid = pprofd.daemon.pid
+        reading = memory_of(pid)
+        reading["maps"] = bpf_map_bytes(pid)
+        reading["symbols"] = pprofd.counters()["symbol_cache_bytes"]
+        self.after.append(reading)
+        log(f"memory: VmHWM {reading['VmHWM'] >> 20} MiB, maps "
+            f"{reading['maps'] >> 20} MiB")
+
+    def report(self, page):
+        page.heading("Memory")
+        page.text(
+            f"With {self.processes} processes of {len(BURN) + len(IDLE)} kinds "
+            f"(C, C++, Rust, Go, Python, Perl, node, shells; most of them "
+            f"busy), after {PROFILES} profiles of the whole host, in MiB. "
+            "Peak is VmHWM, which counts the unwind tables that the daemon "
+            "has mapped; BPF maps are the kernel's memory for all maps, those "
+            "tables among them, so the sum counts the tables twice.")
+        rows = []
+        for number, reading in enumerate(self.after):
+            when = f"profile {number}" if number else "start"
+            rows.append([when] + [
+                f"{reading[key] / MIB:.1f}" for key in
+                ("VmHWM", "VmRSS", "RssAnon", "RssFile", "maps", "symbols")])
+        page.table(["after", "peak", "now", "anonymous", "of files and tables",
+                    "BPF maps", "symbols kept"], rows)
+        last = self.after[-1]
+        page.verdict(f"MiB, peak and BPF maps, {self.processes} processes",
+                     (last["VmHWM"] + last["maps"]) / MIB, TARGET_MIB,
+                     "{:.0f}")

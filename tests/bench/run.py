@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Measures pprofd beside its peers and writes what it found as a page.
+
+Needs root, perf, bpftool and, for one of the peers, a Go toolchain.
+"""
+import argparse
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+SECTIONS = ("bpf", "daemon", "slowdown", "memory", "stacks")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pprofd", type=pathlib.Path, required=True,
+                        help="the daemon, in its build directory")
+    parser.add_argument("--out", type=pathlib.Path, required=True,
+                        help="the page to be written")
+    parser.add_argument("--rounds", type=int, default=5,
+                        help="repetitions of what is compared")
+    parser.add_argument("--only", default=",".join(SECTIONS),
+                        help="some of " + ",".join(SECTIONS))
+    arguments = parser.parse_args()
+    arguments.only = arguments.only.split(",")
+    if unknown := set(arguments.only) - set(SECTIONS):
+        parser.error(f"--only: unknown {', '.join(sorted(unknown))}")
+    return arguments
+
+
+def build_programs(build):
+    subprocess.run(["cmake", "--build", build, "--target", "bench_programs",
+                    "targets"], check=True, stdout=subprocess.DEVNULL)
+
+
+def find_otel(peers, build):
+    """(binaries or None, why not)."""
+    try:
+        return peers.build_otel(build / "otel"), ""
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        return None, str(error)
+
+
+def measure(arguments, build, directory):
+    """[(measurement, its arguments to report)] in the order of the page."""
+    import bpf_cost
+    import completeness
+    import daemon_cost
+    import memory
+    import peers
+    import slowdown
+    import target_process
+    programs = build / "tests" / "bench"
+    targets = target_process.Targets(directory)
+    otel, otel_missing = find_otel(peers, build)
+    if otel_missing:
+        print(f"without the OTel profiler: {otel_missing}", flush=True)
+    done = []
+    try:
+        if "bpf" in arguments.only:
+            pprofd = peers.Pprofd(directory).start_daemon()
+            pprofd.wait_until_settled()
+            try:
+                found = bpf_cost.BpfCost(programs, pprofd, targets)
+                found.measure(arguments.rounds)
+            finally:
+                pprofd.stop_daemon()
+            done.append((found, ()))
+        if "slowdown" in arguments.only:
+            found = slowdown.Slowdown(programs, directory, otel)
+            found.measure(arguments.rounds)
+            done.append((found, ()))
+        if "daemon" in arguments.only:
+            found = daemon_cost.DaemonCost(directory, targets)
+            found.measure(max(1, arguments.rounds // 2))
+            done.append((found, ()))
+        if "memory" in arguments.only:
+            found = memory.Memory(directory, targets)
+            found.measure()
+            done.append((found, ()))
+        if "stacks" in arguments.only:
+            found = completeness.Completeness(directory, targets, otel)
+            found.measure()
+            done.append((found, (otel_missing,)))
+    finally:
+        targets.kill_all()
+    return done
+
+
+def introduction(machine, loads, command):
+    rows = {**machine,
+            "load": f"{loads[0]:.1f} when it began, {loads[1]:.1f} when it "
+                    "ended (what is measured included)",
+            "command": f"`{command}`"}
+    return ("What `make bench` has measured. Figures of a loaded machine are "
+            "too high, all tools' alike: compare ratios.\n\n"
+            + "\n".join(f"- {what}: {value}" for what, value in rows.items()))
+
+
+def main():
+    arguments = parse_arguments()
+    if os.geteuid() != 0:
+        sys.exit("run.py: needs root")
+    build = arguments.pprofd.resolve().parent
+    os.environ["PPROFD_BUILD_DIR"] = str(build)
+    os.environ["PPROFD_BINARY"] = str(arguments.pprofd.resolve())
+    sys.path[:0] = [str(HERE), str(HERE.parent / "live")]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    from measuring import describe_machine, load
+    from report import Page
+
+    build_programs(build)
+    machine = describe_machine()
+    loads = [load()]
+    with tempfile.TemporaryDirectory() as directory:
+        done = measure(arguments, build, pathlib.Path(directory))
+    loads.append(load())
+    page = Page()
+    for found, extra in done:
+        found.report(page, *extra)
+    command = "tests/bench/run.py " + " ".join(sys.argv[1:])
+    arguments.out.write_text(
+        page.render("Benchmarks", introduction(machine, loads, command)),
+        encoding="utf-8")
+    print(page.verdict_table())
+
+
+if __name__ == "__main__":
+    main()
