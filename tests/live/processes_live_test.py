@@ -29,11 +29,11 @@ def test_short_lived_processes_keep_their_cpu_and_names(client, targets,
     child = tmp_path / "short_child"
     shutil.copy(TARGETS_DIR / "short_child", child)
     spawner = targets.start("spawner", how, child, "20", "60")
-    profile = client.profile(seconds=3, hz=HZ)
+    profile = client.profile(seconds=4, hz=HZ)
     children = {truth["pid"]: truth for truth in spawner.stop()["children"]
                 if profile.start_ns <= truth["start_ns"]
                 and truth["end_ns"] <= profile.end_ns}
-    assert len(children) > 20
+    assert len(children) >= 10
     of_children = profile.where(lambda s: s.labels["pid"] in children)
     good = [sample for sample in of_children
             if "short_burn" in sample.names and "main" in sample.names
