@@ -81,6 +81,8 @@ static __always_inline bool wants_raw_stack(const struct unwind_state* state) {
 static __always_inline void send_sample(struct unwind_state* state,
                                         uint32_t words) {
   uint64_t size = sizeof(struct pprofd_sample) + words * 8ULL;
+  /* clang knows that this holds; the verifier of 6.1 does not: keep it. */
+  barrier_var(size);
   if (size > sizeof(struct pprofd_sample) + sizeof(state->record)) return;
   state->sample.header.size = size;
   uint64_t waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);

@@ -4,8 +4,9 @@
  *
  * From 6.2 on a pointer may be cast to a kernel type and read like memory, at
  * 1 ns a word instead of the 9 ns of bpf_probe_read_kernel. Anonymous unions
- * refuse such a cast, so every word is read as the first pivot of a maple node
- * that is pretended to lie around it.
+ * refuse such a cast, so every word is read as the first field of a timespec64
+ * (a type of every kernel: older ones refuse relocations against missing types,
+ * even where clang moved them out of a branch that is never taken).
  */
 #ifndef PPROFD_BPF_KERNEL_MEMORY_H_
 #define PPROFD_BPF_KERNEL_MEMORY_H_
@@ -17,11 +18,9 @@ void* bpf_rdonly_cast(const void* obj, uint32_t btf_id) __ksym __weak;
 /* The 8 bytes at a kernel address; 0 when unreadable. */
 static __always_inline uint64_t load_word(uint64_t address) {
   if (bpf_ksym_exists(bpf_rdonly_cast)) {
-    uint64_t node =
-        address - bpf_core_field_offset(struct maple_range_64, pivot);
-    struct maple_range_64* range = bpf_rdonly_cast(
-        (const void*)node, bpf_core_type_id_kernel(struct maple_range_64));
-    return range->pivot[0];
+    struct timespec64* time = bpf_rdonly_cast(
+        (const void*)address, bpf_core_type_id_kernel(struct timespec64));
+    return time->tv_sec;
   }
   uint64_t word = 0;
   bpf_probe_read_kernel(&word, sizeof(word), (const void*)address);

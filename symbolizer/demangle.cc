@@ -97,8 +97,8 @@ size_t SkipQualifiers(std::string_view text, size_t offset) {
   return offset;
 }
 
-// 'lambda0'(int) → {lambda(int)#2}, 'unnamed' → {unnamed type#1}: the form that
-// other tools print.
+// 'lambda0'(int) → {lambda(int)#2}, 'unnamed' → {unnamed type#1}: the form
+// that other tools print.
 std::string RenameClosures(std::string_view text) {
   std::string out;
   size_t i = 0;

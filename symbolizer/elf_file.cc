@@ -207,6 +207,11 @@ Result<ElfFile> ElfFile::Parse(std::span<const uint8_t> bytes) {
     auto segment =
         ReadAt<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
     if (!segment) return Corrupt("ELF program headers outside the file");
+    uint64_t size = std::max(segment->p_filesz, segment->p_memsz);
+    if (segment->p_type == PT_LOAD && (size > UINT64_MAX - segment->p_offset ||
+                                       size > UINT64_MAX - segment->p_vaddr)) {
+      return Corrupt("ELF segment beyond the address space");
+    }
     file.segments_.push_back({.type = segment->p_type,
                               .flags = segment->p_flags,
                               .offset = {segment->p_offset},

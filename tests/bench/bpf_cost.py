@@ -19,8 +19,8 @@ class BpfCost:
 
     WALKERS = ("pprofd", "pprofd, frame pointers", "kernel")
 
-    def __init__(self, programs, pprofd, targets):
-        self.programs = programs
+    def __init__(self, binaries, pprofd, targets):
+        self.binaries = binaries
         self.pprofd = pprofd
         self.targets = targets
         self.cpu = max(os.sched_getaffinity(0))
@@ -38,7 +38,7 @@ class BpfCost:
 
     def _deep(self, frames, frame_pointers=False):
         name = "bench_deep_fp" if frame_pointers else "bench_deep"
-        return self.targets.run([self.programs / name, frames],
+        return self.targets.run([self.binaries / name, frames],
                                 preexec_fn=on_cpu(self.cpu))
 
     def _capture(self, pid):
@@ -79,7 +79,7 @@ class BpfCost:
 
     def _kernel_walk(self, pid):
         found = json.loads(subprocess.run(
-            [self.programs / "bench_fp_walk", str(pid), str(HZ), str(SECONDS)],
+            [self.binaries / "bench_fp_walk", str(pid), str(HZ), str(SECONDS)],
             check=True, capture_output=True).stdout)
         return (found["frames"] / found["samples"],
                 found["run_ns"] / found["runs"])

@@ -1,12 +1,12 @@
 """Stacks of programs that know their own, as each profiler sees them."""
 import concurrent.futures
 import dataclasses
-import os
 import re
 import time
 
 import elf_names
 import peers
+import programs
 import stack_truth
 import target_process
 from measuring import log
@@ -14,7 +14,7 @@ from measuring import log
 HZ = 199
 SECONDS = 6
 AT_ONCE = 4
-PROGRAMS = (
+PROGRAM_NAMES = (
     "burn_pie", "burn_nonpie", "burn_static", "burn_static_pie", "burn_o3",
     "burn_nodebug", "burn_fp", "burn_debuglink", "burn_clang",
     "burn_dwarf4_compressed", "burn_c_debug_frame", "burn_c_musl",
@@ -49,13 +49,14 @@ class Samples:
 
 def plain(name):
     """A function's name without arguments and compilers' suffixes."""
-    return CLONE.sub("", name.split("(")[0] or name)
+    return CLONE.sub("", re.sub(r"(?<!\.)\(.*", "", name) or name)
 
 
 def perf_samples(perf):
     """{pid: Samples} of a recording."""
     by_pid = {}
-    for block in perf.script("comm", "pid", "ip", "sym", "dso").split("\n\n"):
+    text, _ = perf.script("comm", "pid", "ip", "sym", "dso")
+    for block in text.split("\n\n"):
         head, *lines = block.strip("\n").split("\n")
         found = re.search(r"(\d+)\s*$", head)
         if not found:
@@ -72,10 +73,20 @@ def perf_samples(perf):
     return {pid: Samples(samples) for pid, samples in by_pid.items()}
 
 
+def name_thread_entry(frames):
+    """glibc's clone3 is in no symbol table: the last of its frames is meant,
+    where a thread's first function and start_thread are before."""
+    if len(frames) > 2 and not frames[-1].name and all(
+            frame.mapping_file == "libc.so.6" for frame in frames[-2:]):
+        frames[-1] = Frame("clone3", frames[-1].mapping_file)
+
+
 def otel_samples(otel, pids):
     """{pid: Samples}; it leaves names to the receiver of the addresses."""
     paths = {path.name: path for path in
              target_process.TARGETS_DIR.iterdir()}
+    for name in list(paths):
+        paths[name] = paths.get(f"{name}.debug", paths[name])
     by_pid = {}
     for line in otel.samples():
         if line["pid"] not in pids:
@@ -89,7 +100,8 @@ def otel_samples(otel, pids):
                 name = plain(elf.function_at(address))
                 if not name and 0 <= address - elf.entry < 64:
                     name = "_start"
-            frames.append(Frame(name))
+            frames.append(Frame(name, file))
+        name_thread_entry(frames)
         by_pid.setdefault(line["pid"], []).append(
             Sample(tuple(frames), line["count"]))
     return {pid: Samples(samples) for pid, samples in by_pid.items()}
@@ -111,8 +123,7 @@ class Completeness:
                 *(["OTel profiler"] if self.otel else [])]
 
     def measure(self):
-        self.names = [name for name in PROGRAMS if
-                      os.path.exists(target_process.TARGETS_DIR / name)]
+        self.names = list(filter(programs.built, PROGRAM_NAMES))
         pprofd = peers.Pprofd(self.directory).start_daemon()
         try:
             pprofd.wait_until_settled()
@@ -123,14 +134,8 @@ class Completeness:
         finally:
             pprofd.stop_daemon()
 
-    def _start(self, name):
-        if name.startswith("burn_c_") or name in ("burn_rust", "burn_go"):
-            return self.targets.start(
-                name, f"--seconds={target_process.LIFETIME_SECONDS}")
-        return self.targets.burn(name)
-
     def _measure_some(self, pprofd, names):
-        running = {name: self._start(name) for name in names}
+        running = {name: programs.start(self.targets, name) for name in names}
         pids = [target.pid for target in running.values()]
         otel = peers.Otel(self.otel, self.directory) if self.otel else None
         perfs = [peers.Perf(mode, self.directory) for mode in peers.PERF_MODES]

@@ -1,10 +1,10 @@
 """CPU that a profiler's own processes use for a sample, names included."""
+import functools
 import re
 
 import peers
-import target_process
-from measuring import (children_cpu_ns, log, lower_priority, median,
-                       process_cpu_ns)
+import programs
+from measuring import log, median, process_cpu_ns
 
 HZ = 999
 SECONDS = 5
@@ -24,25 +24,24 @@ class DaemonCost:
         self.start_ms = []
 
     def measure(self, rounds):
-        program = self.targets.burn(preexec_fn=lower_priority)
-        others = [self.targets.burn(name, preexec_fn=lower_priority)
-                  for name in HOST_PROGRAMS
-                  if (target_process.TARGETS_DIR / name).exists()]
         for number in range(rounds):
-            self._measure_pprofd("one program", program.pid)
-            self._measure_pprofd("whole host", None)
-            for mode in peers.PERF_MODES:
-                self._measure_perf(mode, "one program", [program.pid])
-                self._measure_perf(mode, "whole host", ())
+            # Started anew, as they live for two minutes only.
+            for tool in (self._measure_pprofd, *(
+                    functools.partial(self._measure_perf, mode)
+                    for mode in peers.PERF_MODES)):
+                program = programs.start(self.targets, "burn_pie")
+                tool("one program", [program.pid])
+                for name in HOST_PROGRAMS:
+                    programs.start(self.targets, name)
+                tool("whole host", [])
+                self.targets.kill_all()
             log(f"CPU of the profilers: round {number + 1} of {rounds}")
-        for target in [program, *others]:
-            target.kill()
 
     def _add(self, tool, what, cpu_ns, samples):
         self.found.setdefault((tool, what), []).append(
             (cpu_ns / samples / 1e3, samples))
 
-    def _measure_pprofd(self, what, pid):
+    def _measure_pprofd(self, what, pids):
         pprofd = peers.Pprofd(self.directory).start_daemon()
         try:
             pprofd.wait_until_settled()
@@ -51,7 +50,7 @@ class DaemonCost:
             for number in range(1 + WARM):
                 before = pprofd.counters()["samples_read"]
                 cpu_ns = process_cpu_ns(daemon)
-                pprofd.client.profile(pid, seconds=SECONDS, hz=HZ)
+                pprofd.client.profile(*pids, seconds=SECONDS, hz=HZ)
                 cpu_ns = process_cpu_ns(daemon) - cpu_ns
                 samples = pprofd.counters()["samples_read"] - before
                 tool = "pprofd, " + ("later" if number else "first")
@@ -61,15 +60,13 @@ class DaemonCost:
 
     def _measure_perf(self, mode, what, pids):
         perf = peers.Perf(mode, self.directory)
-        cpu_ns = children_cpu_ns()
         perf.start(HZ, SECONDS, pids)
-        perf.stop()
-        recorded_ns = children_cpu_ns()
-        text = perf.script("comm", "pid", "ip", "sym", "dso")
+        record_ns = perf.stop()
+        text, script_ns = perf.script("comm", "pid", "ip", "sym", "dso")
         samples = len(SAMPLE_LINE.findall(text))
-        self._add(f"{mode}, record only", what, recorded_ns - cpu_ns, samples)
-        self._add(f"{mode}, record and script", what,
-                  children_cpu_ns() - cpu_ns, samples)
+        self._add(f"{mode}, record only", what, record_ns, samples)
+        self._add(f"{mode}, record and script", what, record_ns + script_ns,
+                  samples)
 
     def report(self, page):
         page.heading("CPU of the profiler for 1,000 samples")

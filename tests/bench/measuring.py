@@ -43,12 +43,6 @@ def process_cpu_ns(pid):
     return time.clock_gettime_ns(ctypes.c_int32(clock).value)
 
 
-def children_cpu_ns():
-    """CPU time of all children that have ended and their children."""
-    times = os.times()
-    return int((times.children_user + times.children_system) * 1e9)
-
-
 @contextlib.contextmanager
 def bpf_statistics():
     """The kernel counts runs and run time of BPF programs inside."""

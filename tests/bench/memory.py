@@ -2,7 +2,7 @@
 import shutil
 
 import peers
-import target_process
+import programs
 from measuring import bpf_map_bytes, log, lower_priority, memory_of
 
 PROCESSES = 100
@@ -29,18 +29,17 @@ class Memory:
         self.targets = targets
         self.after = []
         self.processes = 0
+        self.kinds = 0
 
     def measure(self):
-        commands = [[target_process.TARGETS_DIR / name] for name in BURN
-                    if (target_process.TARGETS_DIR / name).exists()]
+        commands = [programs.command(name) for name in BURN
+                    if programs.built(name)]
         commands += [command for command in IDLE if shutil.which(command[0])]
-        # As many of each kind, busy ones with the last priority.
+        self.kinds = len(commands)
+        # As many of each kind, all with the last priority.
         for number in range(PROCESSES):
-            command = commands[number % len(commands)]
-            if command in IDLE:
-                self.targets.run(command, ready=False)
-            else:
-                self.targets.burn(command[0].name, preexec_fn=lower_priority)
+            self.targets.run(commands[number % len(commands)], ready=False,
+                             preexec_fn=lower_priority)
         self.processes = PROCESSES
         pprofd = peers.Pprofd(self.directory).start_daemon()
         try:
@@ -65,7 +64,7 @@ class Memory:
     def report(self, page):
         page.heading("Memory")
         page.text(
-            f"With {self.processes} processes of {len(BURN) + len(IDLE)} kinds "
+            f"With {self.processes} processes of {self.kinds} kinds "
             f"(C, C++, Rust, Go, Python, Perl, node, shells; most of them "
             f"busy), after {PROFILES} profiles of the whole host, in MiB. "
             "Peak is VmHWM, which counts the unwind tables that the daemon "

@@ -23,6 +23,13 @@ WITH_TRACEFS = ('[ -e /sys/kernel/tracing/events ] || '
                 'mount -t tracefs nodev /sys/kernel/tracing; exec "$0" "$@"')
 
 
+def cpu_ns_at_exit(process):
+    """Waits for a process and returns the CPU time that it has used."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return int((usage.ru_utime + usage.ru_stime) * 1e9)
+
+
 class Pprofd:
     """A daemon of its own, and one capture of the whole host."""
 
@@ -94,17 +101,30 @@ class Perf:
              "sleep", str(seconds)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
+        wait_until(self._is_sampling, "perf samples", 30)
+
+    def _is_sampling(self):
+        """It enables its events when its child turns into "sleep"."""
+        pid = self.process.pid
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+        return any(pathlib.Path(f"/proc/{child}/comm").read_text() == "sleep\n"
+                   for child in children.read_text().split())
 
     def stop(self):
-        self.process.wait()
+        """CPU time it has used, in ns."""
+        return cpu_ns_at_exit(self.process)
 
     def script(self, *fields):
-        """What perf says about the recording, without inlined frames."""
-        return subprocess.run(
-            ["perf", "script", "-i", str(self.file), "--no-inline", "-F",
-             ",".join(fields)],
-            capture_output=True, text=True, check=False,
-            errors="replace").stdout
+        """(what perf says about the recording, without inlined frames; CPU
+        time used for that, in ns)."""
+        text = self.file.with_suffix(".txt")
+        with open(text, "wb") as output:
+            process = subprocess.Popen(
+                ["perf", "script", "-i", str(self.file), "--no-inline", "-F",
+                 ",".join(fields)],
+                stdout=output, stderr=subprocess.DEVNULL)
+        cpu_ns = cpu_ns_at_exit(process)
+        return text.read_text(errors="replace"), cpu_ns
 
 
 class Otel:

@@ -54,7 +54,7 @@ def measure(arguments, build, directory):
     import peers
     import slowdown
     import target_process
-    programs = build / "tests" / "bench"
+    binaries = build / "tests" / "bench"
     targets = target_process.Targets(directory)
     otel, otel_missing = find_otel(peers, build)
     if otel_missing:
@@ -65,13 +65,13 @@ def measure(arguments, build, directory):
             pprofd = peers.Pprofd(directory).start_daemon()
             pprofd.wait_until_settled()
             try:
-                found = bpf_cost.BpfCost(programs, pprofd, targets)
+                found = bpf_cost.BpfCost(binaries, pprofd, targets)
                 found.measure(arguments.rounds)
             finally:
                 pprofd.stop_daemon()
             done.append((found, ()))
         if "slowdown" in arguments.only:
-            found = slowdown.Slowdown(programs, directory, otel)
+            found = slowdown.Slowdown(binaries, directory, otel)
             found.measure(arguments.rounds)
             done.append((found, ()))
         if "daemon" in arguments.only:

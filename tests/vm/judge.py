@@ -4,10 +4,8 @@ import json
 import re
 
 MAX_VERIFIED_INSTRUCTIONS = 200_000
-MIN_SAMPLES = 100
+MIN_SAMPLES = 50
 MIN_EXACT_SHARE = 0.99
-# Where stacks begin.
-ROOTS = {"main", "_start", "start_thread", "clone3", "clone"}
 
 
 def parts(console):
@@ -28,11 +26,16 @@ def verified_instructions(lines):
 
 
 def exact_samples(collapsed, truth):
-    """(samples, those that reach a root by a chain the program can show)."""
+    """(samples, those that reach the root by a chain the program can show).
+
+    Frames of stripped libraries have no names to check; a chain that was cut
+    lacks its outermost own function, or says that it is truncated.
+    """
     chains = [chain for scenario in truth["scenarios"]
               for chain in scenario["chains"]]
     own = {name for chain in chains for name in chain}
-    roots = ROOTS.union(*(s["roots"] for s in truth["scenarios"]))
+    # Where stacks that the program made itself may end.
+    roots = {name for s in truth["scenarios"] for name in s["roots"]}
     # Interrupted between two calls, a stack lacks the leaf end of its chain.
     known = {tuple(chain[skip:]) for chain in chains
              for skip in range(len(chain) + 1)}
@@ -42,7 +45,8 @@ def exact_samples(collapsed, truth):
         names = [re.sub(r"_\[[a-z]\]$", "", name) for name in stack.split(";")]
         total += int(count)
         shown = tuple(name for name in reversed(names) if name in own)
-        if shown in known and roots.intersection(names):
+        cut = names[0].startswith("[truncated")
+        if shown in known and (not cut or roots.intersection(shown[-1:])):
             exact += int(count)
     return total, exact
 
@@ -58,7 +62,8 @@ def judge(console, targets):
     if not instructions:
         failures.append("check printed no verified_insns")
     for program, count in instructions.items():
-        findings.append(f"{program}: {count} verified instructions")
+        # Kernels before 5.16 do not tell: 0.
+        findings.append(f"{program}: {count or 'unknown'} verified instructions")
         if count >= MAX_VERIFIED_INSTRUCTIONS:
             failures.append(f"{program}: {count} verified instructions, "
                             f"budget {MAX_VERIFIED_INSTRUCTIONS}")

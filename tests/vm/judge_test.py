@@ -6,7 +6,8 @@ import judge
 
 TRUTH = {"scenarios": [
     {"chains": [["leaf", "hop", "path", "main"]], "roots": []},
-    {"chains": [["leaf", "Thread"]], "roots": ["start_thread"]},
+    {"chains": [["leaf", "Thread"]], "roots": []},
+    {"chains": [["leaf", "Fiber"]], "roots": ["Fiber"]},
 ]}
 
 
@@ -37,12 +38,22 @@ def test_a_missing_caller_is_no_known_chain():
     assert not failures(["main;path;leaf 1", "main;path;hop;leaf 99"])
 
 
-def test_a_stack_without_root_is_not_exact():
+def test_a_cut_stack_is_not_exact():
     assert failures(["[truncated: no unwind rows];Thread;leaf 100"])
+    assert failures(["[libc.so.6];path;hop;leaf 100"])
+
+
+def test_a_stack_made_by_the_program_may_end_there():
+    assert not failures(["[truncated: not executable];Fiber;leaf 100"])
+
+
+def test_frames_without_names_do_not_matter():
+    assert not failures(["[libc.so.6];[libc.so.6];Thread;leaf 90",
+                         "[libc.so.6];[libc.so.6] 10"])
 
 
 def test_few_samples_fail():
-    assert failures(["main;path;hop;leaf 99"])
+    assert failures(["main;path;hop;leaf 49"])
 
 
 def test_the_instruction_budget_holds():
