@@ -3,12 +3,11 @@
  * fp_walk.bpf.c: the kernel's own walk of frame pointers, in a record like
  * that of pprofd: the least that any profiler in BPF does for a sample.
  */
-#include "bpf/kernel_types.h"
-
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/abi.h"
+#include "bpf/kernel_types.h"
 
 struct record {
   struct pprofd_sample sample;
@@ -28,11 +27,11 @@ struct {
 } events SEC(".maps");
 
 SEC("perf_event")
-int fp_walk(struct bpf_perf_event_data *ctx) {
+int fp_walk(struct bpf_perf_event_data* ctx) {
   uint32_t zero = 0;
-  struct record *record = bpf_map_lookup_elem(&records, &zero);
+  struct record* record = bpf_map_lookup_elem(&records, &zero);
   if (!record) return 0;
-  struct pprofd_sample *sample = &record->sample;
+  struct pprofd_sample* sample = &record->sample;
   uint64_t ids = bpf_get_current_pid_tgid();
   sample->header.version = PPROFD_ABI_VERSION;
   sample->header.kind = PPROFD_EVENT_SAMPLE;

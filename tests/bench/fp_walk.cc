@@ -39,8 +39,8 @@ int OpenCpuClock(int pid, uint64_t hz) {
   attr.type = PERF_TYPE_SOFTWARE;
   attr.config = PERF_COUNT_SW_CPU_CLOCK;
   attr.sample_period = 1'000'000'000 / hz;
-  return static_cast<int>(syscall(SYS_perf_event_open, &attr, pid, -1, -1,
-                                  PERF_FLAG_FD_CLOEXEC));
+  return static_cast<int>(
+      syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC));
 }
 
 void Sample(ring_buffer* ring, double seconds) {
@@ -68,8 +68,8 @@ int main(int argc, char** argv) {
   if (argc != 4) return 2;
   fp_walk_programs_bpf* programs = fp_walk_programs_bpf__open_and_load();
   if (programs == nullptr) return 1;
-  int event = OpenCpuClock(std::atoi(argv[1]),
-                           std::strtoull(argv[2], nullptr, 10));
+  int event =
+      OpenCpuClock(std::atoi(argv[1]), std::strtoull(argv[2], nullptr, 10));
   bpf_link* link =
       bpf_program__attach_perf_event(programs->progs.fp_walk, event);
   Counts counts;

@@ -76,10 +76,10 @@ FRAME void run_recursion(uint64_t rounds) {
 }
 
 struct scenario {
-  const char *name;
-  const char *marker;
+  const char* name;
+  const char* marker;
   void (*run)(uint64_t rounds);
-  const char *chain; /* "\"leaf\",..." without run_rounds and main */
+  const char* chain; /* "\"leaf\",..." without run_rounds and main */
   uint64_t weight;
   uint64_t cpu_ns;
 };
@@ -130,7 +130,7 @@ FRAME void run_rounds(uint64_t until_ns) {
   }
 }
 
-static void print_chain(const struct scenario *scenario) {
+static void print_chain(const struct scenario* scenario) {
   if (scenario->chain != NULL) {
     printf("%s", scenario->chain);
   } else {
@@ -154,7 +154,7 @@ static void print_truth(void) {
   fflush(stdout);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   uint64_t seconds = 60;
   for (int i = 1; i < argc; ++i) {
     if (strncmp(argv[i], "--seconds=", 10) == 0) {

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern char **environ;
+extern char** environ;
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc < 2) return 2;
   int from = open(argv[1], O_RDONLY | O_CLOEXEC);
   int to = memfd_create("burn_memfd", MFD_CLOEXEC);

@@ -17,7 +17,7 @@ TARGET_FRAME void short_burn(uint64_t ns) {
   while (target_clock_ns(CLOCK_THREAD_CPUTIME_ID) < until) short_leaf(20000);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const uint64_t start = target_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   short_burn(strtoull(argv[1], 0, 10) * 1000000);

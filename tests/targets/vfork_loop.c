@@ -27,7 +27,7 @@ TARGET_FRAME void vfork_once(void) {
   if (pid > 0) waitpid(pid, 0, 0);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) return 2;
   target_stop_on_sigterm();
   printf("ready %d\n", getpid());
