@@ -174,20 +174,25 @@ static __always_inline int enter_caller(struct unwind_state* state, uint64_t pc,
   return pc ? STEP_MORE : reach_root(state);
 }
 
-/* Code without unwind rows: believe in rbp, and say so. */
+/* Code without unwind rows: believe in rbp, and say so. Code of a file may also
+ * switch stacks (Go's scheduler); then the caller must at least be code. */
 static __always_inline int step_by_frame_pointer(struct unwind_state* state,
                                                  uint32_t module) {
   uint64_t bp = state->bp;
   uint64_t pc = 0, caller_bp = 0;
+  bool switches_stack = bp < state->sp;
   state->used_frame_pointer = 1;
   if (bp == 0) return reach_root(state);
-  if ((bp & 7) || bp < state->sp) {
+  if ((bp & 7) || (switches_stack && !module)) {
     return truncate_stack(
         state, module ? PPROFD_REASON_NO_ROWS : PPROFD_REASON_BAD_FRAME_POINTER,
         module);
   }
   if (read_stack(state, bp, &caller_bp) || read_stack(state, bp + 8, &pc)) {
     return truncate_stack(state, PPROFD_REASON_BAD_FRAME_POINTER, module);
+  }
+  if (switches_stack && pc && find_mapping(state, pc - 1) < 0) {
+    return truncate_stack(state, PPROFD_REASON_NO_ROWS, module);
   }
   return enter_caller(state, pc, bp + 16, caller_bp);
 }

@@ -300,6 +300,12 @@ std::string Demangle(const std::string& linkage_name, DemangleStyle style) {
   if (style == DemangleStyle::kNone || linkage_name.size() > kMaxMangledBytes) {
     return linkage_name;
   }
+  constexpr std::string_view kStub = "@plt";
+  if (linkage_name.ends_with(kStub)) {
+    return Demangle(linkage_name.substr(0, linkage_name.size() - kStub.size()),
+                    style) +
+           std::string(kStub);
+  }
   std::optional<std::string> name;
   if (linkage_name.starts_with("_Z")) {
     name = DemangleRustLegacy(linkage_name);

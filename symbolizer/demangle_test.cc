@@ -16,6 +16,7 @@ struct Case {
 
 const Case kCases[] = {
     {"_ZN2ns3fooEi", "ns::foo", "ns::foo", "ns::foo(int)"},
+    {"_ZN2ns3fooEi@plt", "ns::foo@plt", "ns::foo@plt", "ns::foo(int)@plt"},
     {"main", "main", "main", "main"},
     {"main.(*T).Run", "main.(*T).Run", "main.(*T).Run", "main.(*T).Run"},
     {"_ZNSt6vectorIiSaIiEE9push_backEOi", "std::vector::push_back",

@@ -3,11 +3,16 @@
  * fp_walk.bpf.c: the kernel's own walk of frame pointers, in a record like
  * that of pprofd: the least that any profiler in BPF does for a sample.
  */
-#include <bpf/bpf_core_read.h>
+// clang-format off: the helpers need the types before them.
+#include <stdint.h>
+
+#include <linux/bpf.h>
+#include <linux/bpf_perf_event.h>
+
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/abi.h"
-#include "bpf/kernel_types.h"
+// clang-format on
 
 struct record {
   struct pprofd_sample sample;

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECTIONS = ("bpf", "daemon", "slowdown", "memory", "stacks")
@@ -115,6 +116,8 @@ def main():
 
     build_programs(build)
     machine = describe_machine()
+    machine["daemon"] = "built " + time.strftime(
+        "%Y-%m-%d %H:%M UTC", time.gmtime(arguments.pprofd.stat().st_mtime))
     loads = [load()]
     with tempfile.TemporaryDirectory() as directory:
         done = measure(arguments, build, pathlib.Path(directory))
