@@ -95,7 +95,8 @@ def otel_samples(otel, pids):
         for file, address, name, kind in line["frames"]:
             if kind == "kernel":
                 continue
-            elf = elf_names.open_elf(str(paths[file])) if file in paths else None
+            elf = (elf_names.open_elf(str(paths[file]))
+                   if file in paths else None)
             if not name and elf:
                 name = plain(elf.function_at(address))
                 if not name and 0 <= address - elf.entry < 64:
@@ -163,7 +164,7 @@ class Completeness:
                 if samples:
                     self.verdicts[name, tool] = truths[name].judge(samples)
 
-    def report(self, page, otel_missing):
+    def report(self, page):
         page.heading("Stacks: complete and exact")
         page.text(
             f"All profilers at once, {HZ} Hz, {SECONDS} s each. Complete: the "
@@ -173,8 +174,6 @@ class Completeness:
             "pprofd name the frames themselves; the OTel profiler sends "
             "addresses, which nm(1) names here. perf -g is what frame "
             "pointers give.")
-        if otel_missing:
-            page.text(f"The OTel profiler is missing: {otel_missing}.")
         rows = []
         for name in self.names:
             row = [name]

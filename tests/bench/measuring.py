@@ -39,7 +39,7 @@ def line_through(points):
 
 def process_cpu_ns(pid):
     """CPU time of all threads of a process, ended ones too, in ns."""
-    clock = ((~pid) << 3) | 2  # the process's CPU clock, see clock_getcpuclockid
+    clock = ((~pid) << 3) | 2  # what clock_getcpuclockid() makes of a pid
     return time.clock_gettime_ns(ctypes.c_int32(clock).value)
 
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import threading
-import time
 
 import daemon_process
 import pprof_client
@@ -223,6 +222,10 @@ def build_otel(directory):
     return built
 
 
-def sleep_until(deadline):
-    """Until CLOCK_MONOTONIC says so."""
-    time.sleep(max(0.0, deadline - time.monotonic()))
+def check_otel(binaries, directory):
+    """Raises if it does not run here."""
+    otel = Otel(binaries, directory)
+    try:
+        otel.start(19, 1)
+    finally:
+        otel.stop()

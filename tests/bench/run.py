@@ -6,6 +6,7 @@ Needs root, perf, bpftool and, for one of the peers, a Go toolchain.
 import argparse
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -38,16 +39,21 @@ def build_programs(build):
                     "targets"], check=True, stdout=subprocess.DEVNULL)
 
 
-def find_otel(peers, build):
+def find_otel(build, directory):
     """(binaries or None, why not)."""
+    import peers
+    from waiting import TimedOut
     try:
-        return peers.build_otel(build / "otel"), ""
-    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        binaries = peers.build_otel(build / "otel")
+        peers.check_otel(binaries, directory)
+        return binaries, ""
+    except (RuntimeError, OSError, TimedOut,
+            subprocess.TimeoutExpired) as error:
         return None, str(error)
 
 
-def measure(arguments, build, directory):
-    """[(measurement, its arguments to report)] in the order of the page."""
+def measure(arguments, build, directory, otel):
+    """The measurements in the order of the page."""
     import bpf_cost
     import completeness
     import daemon_cost
@@ -57,9 +63,6 @@ def measure(arguments, build, directory):
     import target_process
     binaries = build / "tests" / "bench"
     targets = target_process.Targets(directory)
-    otel, otel_missing = find_otel(peers, build)
-    if otel_missing:
-        print(f"without the OTel profiler: {otel_missing}", flush=True)
     done = []
     try:
         if "bpf" in arguments.only:
@@ -70,26 +73,35 @@ def measure(arguments, build, directory):
                 found.measure(arguments.rounds)
             finally:
                 pprofd.stop_daemon()
-            done.append((found, ()))
+            done.append(found)
         if "slowdown" in arguments.only:
             found = slowdown.Slowdown(binaries, directory, otel)
             found.measure(arguments.rounds)
-            done.append((found, ()))
+            done.append(found)
         if "daemon" in arguments.only:
             found = daemon_cost.DaemonCost(directory, targets)
             found.measure(max(1, arguments.rounds // 2))
-            done.append((found, ()))
+            done.append(found)
         if "memory" in arguments.only:
             found = memory.Memory(directory, targets)
             found.measure()
-            done.append((found, ()))
+            done.append(found)
         if "stacks" in arguments.only:
             found = completeness.Completeness(directory, targets, otel)
             found.measure()
-            done.append((found, (otel_missing,)))
+            done.append(found)
     finally:
         targets.kill_all()
     return done
+
+
+def describe_otel(missing):
+    import peers
+    version = re.search(re.escape(peers.OTEL_MODULE) + r" (v\S+)",
+                        (peers.OTEL_SOURCE / "go.mod").read_text())
+    return (f"missing: {missing}" if missing else
+            f"{peers.OTEL_MODULE} {version.group(1)}, built from source "
+            "without its raising of RLIMIT_MEMLOCK")
 
 
 def introduction(machine, loads, command):
@@ -120,11 +132,14 @@ def main():
         "%Y-%m-%d %H:%M UTC", time.gmtime(arguments.pprofd.stat().st_mtime))
     loads = [load()]
     with tempfile.TemporaryDirectory() as directory:
-        done = measure(arguments, build, pathlib.Path(directory))
+        otel, otel_missing = find_otel(build, directory)
+        machine["OTel profiler"] = describe_otel(otel_missing)
+        print(f"OTel profiler: {machine['OTel profiler']}", flush=True)
+        done = measure(arguments, build, pathlib.Path(directory), otel)
     loads.append(load())
     page = Page()
-    for found, extra in done:
-        found.report(page, *extra)
+    for found in done:
+        found.report(page)
     command = "tests/bench/run.py " + " ".join(sys.argv[1:])
     arguments.out.write_text(
         page.render("Benchmarks", introduction(machine, loads, command)),

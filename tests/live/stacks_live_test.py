@@ -10,6 +10,8 @@ from target_process import CpuRecorder, LIFETIME_SECONDS, TARGETS_DIR
 
 HZ = 999
 SECONDS = 4
+MOST_SECONDS = 32
+ENOUGH_SAMPLES = 500
 AT_ONCE = 4  # targets that run side by side
 
 BURN_VARIANTS = (
@@ -36,8 +38,15 @@ class Measured:
 
     def _measure(self, client, targets, start, names):
         running = [start(targets, name) for name in names]
-        profiles = client.profiles([target.pid for target in running],
-                                   seconds=SECONDS, hz=HZ)
+        seconds = SECONDS
+        while True:
+            profiles = client.profiles([target.pid for target in running],
+                                       seconds=seconds, hz=HZ)
+            # On a busy machine the programs run little: look longer.
+            if seconds >= MOST_SECONDS or min(
+                    profile.count for profile in profiles) >= ENOUGH_SAMPLES:
+                break
+            seconds *= 2
         for name, target, profile in zip(names, running, profiles):
             truth = stack_truth.StackTruth(target.stop())
             self.results[name] = (truth, profile)
