@@ -7,8 +7,10 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <string_view>
 
 #include "daemon/base/telemetry.h"
 #include "pprofd_programs.skel.h"
@@ -16,16 +18,27 @@
 namespace pprofd {
 namespace {
 
+constexpr size_t kVerifierLogBytes = 64 << 10;
+
+// What libbpf says of a refused program is long, and its end tells most.
 int LogLibbpf(libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG) return 0;
-  char text[1024];
-  int length = vsnprintf(text, sizeof(text), format, arguments);
-  while (length > 0 && length < static_cast<int>(sizeof(text)) &&
-         text[length - 1] == '\n') {
-    text[--length] = '\0';
-  }
-  spdlog::debug("{}", text);
+  char* text = nullptr;
+  int length = vasprintf(&text, format, arguments);
+  if (length < 0) return length;
+  std::string_view line(text, static_cast<size_t>(length));
+  while (line.ends_with('\n')) line.remove_suffix(1);
+  spdlog::debug("{}", line);
+  free(text);
   return length;
+}
+
+// The verifier's own count in its log: "processed 58617 insns (limit …".
+uint64_t ProcessedInstructions(const char* log) {
+  if (log == nullptr) return 0;
+  const char* found = strstr(log, "processed ");
+  return found == nullptr ? 0
+                          : strtoull(found + strlen("processed "), nullptr, 10);
 }
 
 Result<MemoryMap> MapArray(int fd, size_t bytes) {
@@ -52,23 +65,36 @@ Result<std::unique_ptr<BpfProgram>> BpfProgram::Load(const Options& options) {
   if (libbpf_find_vmlinux_btf_id("task_vma", BPF_TRACE_ITER) <= 0) {
     bpf_program__set_autoload(skeleton->progs.scan_modules, false);
   }
+  if (options.wants_verifier_counts) program->AskForVerifierCounts();
   if (pprofd_programs_bpf__load(skeleton) != 0) {
-    Status status = Status::FromErrno(errno, "cannot load the BPF programs");
-    if (status.code() == StatusCode::kDenied) {
-      return Status(
-          StatusCode::kDenied,
-          status.message() + "; run as root or with CAP_BPF and CAP_PERFMON");
-    }
-    return Status(StatusCode::kUnsupported,
-                  status.message() +
-                      "; run with --log.level=debug to see what the kernel "
-                      "refused");
+    int error = errno;
+    Status status = Status::FromErrno(error, "cannot load the BPF programs");
+    // EACCES is the verifier's word, not one about rights.
+    const char* advice =
+        error == EPERM
+            ? "; run as root or with CAP_BPF and CAP_PERFMON"
+            : "; run with --log.level=debug to see what the kernel refused";
+    return Status(
+        error == EPERM ? StatusCode::kDenied : StatusCode::kUnsupported,
+        status.message() + advice);
   }
   ASSIGN_OR_RETURN(program->rules_,
                    MapArray(bpf_map__fd(skeleton->maps.rules),
                             PPROFD_MAX_RULES * sizeof(pprofd_unwind_rule)));
   program->RefillNumbers();
   return program;
+}
+
+void BpfProgram::AskForVerifierCounts() {
+  // BPF_LOG_STATS: the summary only, known to every supported kernel.
+  static constexpr uint32_t kLogStats = 4;
+  bpf_program* prog = nullptr;
+  while ((prog = bpf_object__next_program(skeleton_->obj, prog)) != nullptr) {
+    auto log = std::make_unique<char[]>(kVerifierLogBytes);
+    bpf_program__set_log_level(prog, kLogStats);
+    bpf_program__set_log_buf(prog, log.get(), kVerifierLogBytes);
+    verifier_logs_.push_back(std::move(log));
+  }
 }
 
 BpfProgram::~BpfProgram() {
@@ -221,8 +247,12 @@ std::vector<ProgramCost> BpfProgram::ReadCosts() const {
     uint32_t size = sizeof(info);
     int fd = bpf_program__fd(prog);
     if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) != 0) continue;
-    costs.push_back({bpf_program__name(prog), info.verified_insns,
-                     info.run_time_ns, info.run_cnt});
+    size_t log_bytes = 0;
+    const char* log = bpf_program__log_buf(prog, &log_bytes);
+    uint64_t verified = info.verified_insns != 0 ? info.verified_insns
+                                                 : ProcessedInstructions(log);
+    costs.push_back(
+        {bpf_program__name(prog), verified, info.run_time_ns, info.run_cnt});
   }
   return costs;
 }

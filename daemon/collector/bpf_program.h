@@ -38,6 +38,9 @@ class BpfProgram : public MapWriter {
  public:
   struct Options {
     uint32_t ring_bytes = 1 << 20;  // a power of two
+    // Keep what the verifier counted; kernels before 5.16 tell it only while
+    // loading.
+    bool wants_verifier_counts = false;
   };
   static Result<std::unique_ptr<BpfProgram>> Load(const Options& options);
   ~BpfProgram() override;
@@ -80,10 +83,12 @@ class BpfProgram : public MapWriter {
 
  private:
   explicit BpfProgram(pprofd_programs_bpf* skeleton) : skeleton_(skeleton) {}
+  void AskForVerifierCounts();
   Result<std::pair<uint64_t, uint64_t>> FindOwnMapping(uint64_t address);
 
   pprofd_programs_bpf* const skeleton_;
   std::vector<bpf_link*> links_;
+  std::vector<std::unique_ptr<char[]>> verifier_logs_;
   std::vector<UniqueFd> chunk_fds_;
   std::vector<MemoryMap> chunks_;
   MemoryMap rules_;

@@ -220,7 +220,8 @@ Result<std::vector<ProgramCost>> CheckPrograms() {
   RETURN_IF_ERROR(CheckKernel());
   LiftMemlockLimit();
   ASSIGN_OR_RETURN(std::unique_ptr<BpfProgram> program,
-                   BpfProgram::Load({.ring_bytes = RingBytes()}));
+                   BpfProgram::Load({.ring_bytes = RingBytes(),
+                                     .wants_verifier_counts = true}));
   RETURN_IF_ERROR(program->CheckVmaWalk());
   return program->ReadCosts();
 }
