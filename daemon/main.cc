@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "daemon/base/memory_policy.h"
 #include "daemon/base/telemetry.h"
 #include "daemon/config.h"
 #include "daemon/pipeline/pipeline.h"
@@ -66,6 +67,7 @@ int Check() {
 }
 
 int Main(int argc, char** argv) {
+  SetMemoryPolicy();
   CLI::App app{"pprofd: /debug/pprof/ for every process on this host"};
   app.require_subcommand(1);
   app.set_version_flag("--version", PPROFD_VERSION);

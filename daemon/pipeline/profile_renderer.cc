@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 
+#include "daemon/base/memory_policy.h"
 #include "daemon/process/perf_map_file.h"
 #include "daemon/profile/collapsed_encoder.h"
 #include "daemon/profile/pprof_encoder.h"
@@ -46,6 +47,7 @@ Result<EncodedProfile> ProfileRenderer::Render(
   meta.symbolize_deadline = SymbolizeDeadline();
   Profile profile =
       ProfileBuilder(*this, *this, symbols_).Build(aggregate, meta, options);
+  ReturnFreeMemory();
   EncodedProfile encoded;
   if (options.format == ProfileFormat::kCollapsed) {
     encoded.body = EncodeCollapsed(profile, options);

@@ -89,6 +89,13 @@ def memory_of(pid):
                                         text, re.M)}
 
 
+def mapped_table_bytes(pid):
+    """BPF maps as far as they count in the memory of a process, too."""
+    text = pathlib.Path(f"/proc/{pid}/smaps").read_text(errors="replace")
+    return 1024 * sum(int(kib) for kib in re.findall(
+        r"anon_inode:bpf-map\n(?:(?!\w+-\w+ ).*\n)*?Rss:\s+(\d+) kB", text))
+
+
 def raise_priority():
     """For preexec_fn; needs root."""
     os.setpriority(os.PRIO_PROCESS, 0, FIRST)

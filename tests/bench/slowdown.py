@@ -63,7 +63,7 @@ class Chunks:
 
 class Slowdown:
     """By tool, a figure a run: `ratios` of time with it to without, and
-    `taken`, the share of time that its interrupts took."""
+    `taken`, the share of time that interrupts took with it."""
 
     def __init__(self, binaries, directory, otel):
         cpus = sorted(os.sched_getaffinity(0))
@@ -78,6 +78,7 @@ class Slowdown:
             self.tools.append(peers.Otel(otel, directory, prefix))
         self.ratios = {tool.name: [] for tool in self.tools}
         self.taken = {tool.name: [] for tool in self.tools}
+        self.taken_without = []  # by other interrupts, in all the runs
         self.kept = []
 
     def measure(self, rounds):
@@ -102,14 +103,15 @@ class Slowdown:
         after = chunks.window(WINDOW_SECONDS / 2)
         self.ratios[tool.name].append(
             2 * during.chunk_ns / (before.chunk_ns + after.chunk_ns))
-        self.taken[tool.name].append(
-            during.taken - (before.taken + after.taken) / 2)
+        self.taken[tool.name].append(during.taken)
+        self.taken_without += [before.taken, after.taken]
         self.kept.append(during.chunks)
 
     def microseconds(self, tool):
         """What a sample takes from the program that it hits, in each run."""
         rate = HZ + (PPROFD_ALWAYS_HZ if tool == "pprofd" else 0)
-        return [taken / rate * 1e6 for taken in self.taken[tool]]
+        without = median(self.taken_without)
+        return [(taken - without) / rate * 1e6 for taken in self.taken[tool]]
 
     def report(self, page):
         page.heading("Slowdown of the program that is sampled")
@@ -122,9 +124,10 @@ class Slowdown:
             "and off in turns, its own processes kept on the other CPUs. "
             "Pieces that were switched out do not count. \"Taken\" is the "
             "time that goes by in jumps of 1 to 100 µs, interrupts, with the "
-            "profiler less without; \"time\" is the lower quartile of the "
-            "pieces with, divided by that without, which a loaded machine "
-            "blurs more. Most of it is the kernel's timer interrupt.")
+            "profiler less the median of all runs without; \"time\" is the "
+            "lower quartile of the pieces with, divided by that without, "
+            "which a loaded machine blurs more. Most of it is the kernel's "
+            "timer interrupt.")
         rows = []
         for tool, ratios in self.ratios.items():
             cost = self.microseconds(tool)
@@ -138,8 +141,7 @@ class Slowdown:
         page.text(f"{median(self.kept):.0f} undisturbed pieces a run.")
         for peer, bound in (("perf -g", 1.05), ("OTel profiler", 1.0)):
             if peer in self.taken:
-                ratios = [mine / theirs for mine, theirs in
-                          zip(self.microseconds("pprofd"),
-                              self.microseconds(peer))]
                 page.verdict(f"time taken for a sample, ratio to {peer}",
-                             median(ratios), bound, "{:.3f}")
+                             median(self.microseconds("pprofd"))
+                             / median(self.microseconds(peer)), bound,
+                             "{:.2f}")
