@@ -163,8 +163,12 @@ static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
       words += bytes >> 3;
     }
   }
-  if (state->result == PPROFD_UNWIND_TRUNCATED) count_reason(state->reason);
-  if (wants_raw_stack(state)) words = append_raw_stack(state, words);
+  if (wants_raw_stack(state)) {
+    /* The daemon goes on, and counts if it does not arrive either. */
+    words = append_raw_stack(state, words);
+  } else if (state->result == PPROFD_UNWIND_TRUNCATED) {
+    count_reason(state->reason);
+  }
   send_sample(state, words);
 }
 

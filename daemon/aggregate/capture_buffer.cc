@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bpf/abi.h"
+#include "daemon/model/reason_counts.h"
 
 namespace pprofd {
 namespace {
@@ -18,6 +19,8 @@ void CaptureBuffer::Append(const Sample& sample) {
   std::lock_guard lock(mutex_);
   if (window_.Append(sample)) return;
   samples_lost_ += sample.count;
+  GlobalReasonCounts().Add(PPROFD_REASON_CAPTURE_FULL,
+                           static_cast<uint64_t>(sample.count));
   window_.NoteLost(PPROFD_REASON_CAPTURE_FULL, sample.count, sample.time);
 }
 

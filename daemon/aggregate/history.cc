@@ -7,6 +7,7 @@
 
 #include "bpf/abi.h"
 #include "daemon/base/telemetry.h"
+#include "daemon/model/reason_counts.h"
 
 namespace pprofd {
 namespace {
@@ -34,6 +35,8 @@ void History::Append(const Sample& sample) {
   }
   if (!window->Append(sample)) {
     samples_refused_ += sample.count;
+    GlobalReasonCounts().Add(PPROFD_REASON_HISTORY_FULL,
+                             static_cast<uint64_t>(sample.count));
     window->NoteLost(PPROFD_REASON_HISTORY_FULL, sample.count, sample.time);
   }
   EvictForSpace();

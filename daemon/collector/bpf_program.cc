@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <numeric>
 #include <string_view>
 
 #include "daemon/base/telemetry.h"
@@ -224,19 +225,15 @@ void BpfProgram::RemoveCapture(int32_t pid, uint64_t period_ns) {
   bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.captures), &key);
 }
 
-std::array<uint64_t, PPROFD_MAX_REASONS> BpfProgram::ReadReasons() const {
-  std::array<uint64_t, PPROFD_MAX_REASONS> totals{};
+uint64_t BpfProgram::ReadReason(uint32_t reason) const {
   int cpus = libbpf_num_possible_cpus();
-  if (cpus <= 0) return totals;
-  std::vector<uint64_t> per_cpu(cpus);
-  for (uint32_t reason = 0; reason < PPROFD_MAX_REASONS; ++reason) {
-    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.reasons), &reason,
-                            per_cpu.data()) != 0) {
-      continue;
-    }
-    for (uint64_t value : per_cpu) totals[reason] += value;
+  if (cpus <= 0) return 0;
+  std::vector<uint64_t> per_cpu(static_cast<size_t>(cpus));
+  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.reasons), &reason,
+                          per_cpu.data()) != 0) {
+    return 0;
   }
-  return totals;
+  return std::accumulate(per_cpu.begin(), per_cpu.end(), uint64_t{0});
 }
 
 std::vector<ProgramCost> BpfProgram::ReadCosts() const {

@@ -9,7 +9,6 @@
 #ifndef DAEMON_COLLECTOR_BPF_PROGRAM_H_
 #define DAEMON_COLLECTOR_BPF_PROGRAM_H_
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -65,8 +64,8 @@ class BpfProgram : public MapWriter {
   Status AddCapture(int32_t pid, uint64_t period_ns);
   void RemoveCapture(int32_t pid, uint64_t period_ns);
 
-  // Losses and cuts counted by the kernel half, by reason number.
-  std::array<uint64_t, PPROFD_MAX_REASONS> ReadReasons() const;
+  // Losses and cuts that the kernel half has counted under a reason number.
+  uint64_t ReadReason(uint32_t reason) const;
   std::vector<ProgramCost> ReadCosts() const;
   // Start of the caller's vDSO as the kernel half sees it.
   uint64_t vdso_address() const { return vdso_address_; }

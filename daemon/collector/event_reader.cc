@@ -9,11 +9,12 @@
 
 #include "daemon/base/telemetry.h"
 #include "daemon/collector/event_decoder.h"
+#include "daemon/model/reason_counts.h"
 
 namespace pprofd {
 namespace {
 
-constexpr int kPollMs = 50;
+constexpr int kPollMs = 100;
 
 Status AddToPoll(int poll, int fd) {
   epoll_event event = {};
@@ -123,7 +124,7 @@ void EventReader::Dispatch(std::span<const uint8_t> bytes) {
       }
       break;
   }
-  if (!is_known) Count(Counter::events_corrupt);
+  if (!is_known) GlobalReasonCounts().Add(PPROFD_REASON_CORRUPT_EVENT);
 }
 
 }  // namespace pprofd

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "daemon/base/telemetry.h"
+#include "daemon/model/reason_counts.h"
 #include "daemon/process/proc_files.h"
 
 namespace pprofd {
@@ -211,13 +212,14 @@ Result<ProcessDiagnostics> LocalProfileService::DiagnoseProcess(int32_t pid) {
 
 std::vector<NamedCount> LocalProfileService::HostCounters() {
   std::vector<NamedCount> counts;
-  auto reasons = parts_.program.ReadReasons();
   counts.push_back({"idle_ticks", "ticks of a CPU clock on an idle CPU",
-                    reasons[PPROFD_REASON_NONE]});
-  for (uint32_t reason = 1; reason < reasons.size(); ++reason) {
+                    parts_.program.ReadReason(PPROFD_REASON_NONE)});
+  for (uint32_t reason = 1; reason < PPROFD_MAX_REASONS; ++reason) {
     std::string name = LowerCase(ReasonCounterName(reason));
     if (name.empty()) continue;
-    counts.push_back({std::move(name), ReasonText(reason), reasons[reason]});
+    counts.push_back(
+        {std::move(name), ReasonText(reason),
+         parts_.program.ReadReason(reason) + GlobalReasonCounts().Get(reason)});
   }
   for (size_t i = 0; i < static_cast<size_t>(Counter::kCount); ++i) {
     Counter counter = static_cast<Counter>(i);
@@ -229,7 +231,7 @@ std::vector<NamedCount> LocalProfileService::HostCounters() {
 }
 
 uint64_t LocalProfileService::RingLosses() const {
-  return parts_.program.ReadReasons()[PPROFD_REASON_RING_FULL];
+  return parts_.program.ReadReason(PPROFD_REASON_RING_FULL);
 }
 
 void LocalProfileService::CatchUp() {

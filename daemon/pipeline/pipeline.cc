@@ -173,7 +173,7 @@ void Pipeline::Impl::KeepHouse() {
   program_->RefillNumbers();
   sampler_->FollowCpus();
   history_.Advance(now);
-  uint64_t losses = program_->ReadReasons()[PPROFD_REASON_RING_FULL];
+  uint64_t losses = program_->ReadReason(PPROFD_REASON_RING_FULL);
   if (losses > ring_losses_) {
     history_.NoteLost(PPROFD_REASON_RING_FULL,
                       static_cast<int64_t>(losses - ring_losses_), now);

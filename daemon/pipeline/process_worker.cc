@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/base/telemetry.h"
+#include "daemon/model/reason_counts.h"
 #include "daemon/process/module_opener.h"
 #include "daemon/unwind/table_identity.h"
 #include "daemon/unwind/unwind_table.h"
@@ -14,7 +15,6 @@
 namespace pprofd {
 namespace {
 
-constexpr std::chrono::milliseconds kIdleWait{100};
 constexpr std::chrono::seconds kHousekeepingInterval{1};
 constexpr std::chrono::seconds kEpochInterval{5};
 // A new file's samples wait for its table: build before others run.
@@ -74,7 +74,7 @@ void ProcessWorker::Run() {
   setpriority(PRIO_PROCESS, 0, kNice);
   LoadVdso();
   while (true) {
-    std::optional<Job> job = jobs_.PopFor(kIdleWait);
+    std::optional<Job> job = jobs_.PopFor(kHousekeepingInterval);
     if (job) {
       std::visit([this](auto& item) { Do(item); }, *job);
     } else if (jobs_.closed()) {
@@ -219,6 +219,7 @@ void ProcessWorker::Unwind(Sample& sample) {
   size_t known = sample.stack.size() - sample.kernel_frame_count;
   if (stack.result == UnwindResult::kTruncated &&
       stack.frames.size() + 1 < known) {
+    GlobalReasonCounts().Add(sample.reason);
     return;
   }
   sample.stack.resize(sample.kernel_frame_count);
@@ -228,6 +229,7 @@ void ProcessWorker::Unwind(Sample& sample) {
   sample.reason = stack.reason;
   sample.reason_module = stack.reason_module;
   if (sample.result == UnwindResult::kTruncated) {
+    GlobalReasonCounts().Add(sample.reason);
     sample.stack.push_back(Frame::Reason(sample.reason, sample.reason_module));
   }
 }

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "daemon/base/telemetry.h"
+#include "daemon/model/reason_counts.h"
 
 namespace pprofd {
 namespace {
@@ -11,6 +11,7 @@ namespace {
 void MarkDeferredFull(Sample& sample) {
   sample.raw.clear();
   sample.reason = PPROFD_REASON_DEFERRED_FULL;
+  GlobalReasonCounts().Add(sample.reason);
   if (!sample.stack.empty()) sample.stack.pop_back();
   sample.stack.push_back(Frame::Reason(sample.reason, sample.reason_module));
 }

@@ -23,7 +23,7 @@ class BpfCost:
         self.binaries = binaries
         self.pprofd = pprofd
         self.targets = targets
-        self.cpu = max(os.sched_getaffinity(0))
+        self.cpu = min(os.sched_getaffinity(0))
         self.samples = {}
         self.skipped_ns = []
 

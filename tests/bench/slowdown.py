@@ -67,8 +67,8 @@ class Slowdown:
 
     def __init__(self, binaries, directory, otel):
         cpus = sorted(os.sched_getaffinity(0))
-        self.cpu = cpus[-1]
-        others = ",".join(map(str, cpus[:-1] or cpus))
+        self.cpu = cpus[0]
+        others = ",".join(map(str, cpus[1:] or cpus))
         prefix = ["nice", "-n", "-15", "taskset", "-c", others]
         self.program = binaries / "bench_chunks"
         self.tools = [peers.Pprofd(directory, prefix),
