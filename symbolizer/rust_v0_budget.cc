@@ -25,10 +25,12 @@ class RustSizer {
   }
 
  private:
-  char Peek() const { return position_ < text_.size() ? text_[position_] : 0; }
+  char Peek() const {
+    return position_ < text_.size() ? text_[position_] : '\0';
+  }
   char Next() {
     if (position_ >= text_.size()) failed_ = true;
-    return failed_ ? 0 : text_[position_++];
+    return failed_ ? '\0' : text_[position_++];
   }
   bool Take(char c) {
     if (failed_ || Peek() != c) return false;

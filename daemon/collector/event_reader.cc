@@ -100,7 +100,8 @@ void EventReader::Dispatch(std::span<const uint8_t> bytes) {
   bool is_known = false;
   switch (EventKindOf(bytes).value_or(0)) {
     case PPROFD_EVENT_SAMPLE:
-      if ((is_known = DecodeSample(bytes, sample_))) {
+      is_known = DecodeSample(bytes, sample_);
+      if (is_known) {
         Count(Counter::samples_read);
         sink_.OnSample(sample_);
       }
@@ -120,7 +121,7 @@ void EventReader::Dispatch(std::span<const uint8_t> bytes) {
     case PPROFD_EVENT_EXIT:
       if (auto event = DecodeExit(bytes)) {
         is_known = true;
-        sink_.OnExit(std::move(*event));
+        sink_.OnExit(*event);
       }
       break;
   }

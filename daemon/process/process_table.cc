@@ -166,7 +166,7 @@ void ProcessTable::AddMapping(const Mapping& mapping, Process* process) {
   mapping_count_ += process->mappings.size();
 }
 
-void ProcessTable::SetCmdline(std::string cmdline, Process* process) {
+void ProcessTable::SetCmdline(const std::string& cmdline, Process* process) {
   std::string& kept = process->info.cmdline;
   cmdline_bytes_ -= kept.size();
   bool is_full =
@@ -261,7 +261,7 @@ void ProcessTable::Apply(Snapshot snapshot, BootTime now, Process* process) {
   if (!snapshot.comm.empty()) info.comm = std::move(snapshot.comm);
   if (!snapshot.exe.empty()) info.exe = std::move(snapshot.exe);
   if (!snapshot.cmdline.empty()) {
-    SetCmdline(std::move(snapshot.cmdline), process);
+    SetCmdline(snapshot.cmdline, process);
   }
   bool is_exe_known = false;
   for (Snapshot::Line& line : snapshot.lines) {
@@ -300,8 +300,8 @@ void ProcessTable::EvictSome() {
   }
   size_t count = std::max<size_t>(1, ranks.size() / kEvictedFraction);
   count = std::min(count, ranks.size());
-  std::nth_element(ranks.begin(), ranks.begin() + (count - (count > 0)),
-                   ranks.end());
+  auto last = static_cast<ptrdiff_t>(count > 0 ? count - 1 : 0);
+  std::nth_element(ranks.begin(), ranks.begin() + last, ranks.end());
   for (size_t i = 0; i < count; ++i) {
     Erase(processes_.find(std::get<ProcessKey>(ranks[i])));
   }

@@ -102,7 +102,7 @@ class ProcessTable {
   void MarkPredecessorsExited(Processes::iterator it, BootTime time);
   bool QueueRefresh(Process* process);
   void AddMapping(const Mapping& mapping, Process* process);
-  void SetCmdline(std::string cmdline, Process* process);
+  void SetCmdline(const std::string& cmdline, Process* process);
   void Apply(Snapshot snapshot, BootTime now, Process* process);
   Processes::iterator Erase(Processes::iterator it);
   void EvictSome();

@@ -101,6 +101,7 @@ class Namer {
 
   std::vector<ModuleEntry*> ModulesByWeight() {
     std::vector<ModuleEntry*> entries;
+    entries.reserve(modules_.size());
     for (ModuleEntry& entry : modules_) entries.push_back(&entry);
     std::stable_sort(entries.begin(), entries.end(),
                      [](const ModuleEntry* a, const ModuleEntry* b) {

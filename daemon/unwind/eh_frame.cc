@@ -17,7 +17,6 @@ constexpr uint8_t kPointerDataRelative = 0x30;
 constexpr uint8_t kPointerAligned = 0x50;
 
 constexpr uint32_t kLength64 = 0xffffffff;
-constexpr uint32_t kNoCie = UINT32_MAX;
 
 // One stable pass of a radix sort by 11 bits of the start.
 void RadixPass(std::vector<Fde>& from, std::vector<Fde>& to, unsigned shift) {
