@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <map>
 #include <string>
 
@@ -99,4 +100,12 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace pprofd
 
-int main(int argc, char** argv) { return pprofd::Main(argc, argv); }
+int main(int argc, char** argv) {
+  // Nothing of ours throws; libraries may, when memory is short.
+  try {
+    return pprofd::Main(argc, argv);
+  } catch (const std::exception& error) {
+    fprintf(stderr, "pprofd: %s\n", error.what());
+    return pprofd::kFailure;
+  }
+}

@@ -95,7 +95,7 @@ class Attempt {
     }
     if (!file_) TryHost();
     module.file = std::move(file_);
-    module.path = !path_.empty() ? std::move(path_) : event_.path;
+    module.path = path_.empty() ? event_.path : path_;
     if (!module.file) module.unavailable_reason = std::move(failures_);
     return module;
   }

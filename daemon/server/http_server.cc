@@ -182,6 +182,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Listen(
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
 }
 
+// Posting can only fail for want of memory, which ends us anyway.
+// NOLINTNEXTLINE(bugprone-exception-escape)
 HttpServer::~HttpServer() { Stop(); }
 
 uint16_t HttpServer::port() const { return state_->endpoint.port(); }
