@@ -47,7 +47,7 @@ class History {
   History(const History&) = delete;
   History& operator=(const History&) = delete;
 
-  // REQUIRES: sample.capture == 0.
+  // REQUIRES: !sample.is_capture.
   void Append(const Sample& sample);
   void NoteLost(uint32_t reason, int64_t count, BootTime time);
   // Time passes without samples, too: seals and expires windows.
