@@ -86,10 +86,8 @@ struct pprofd_event_header {
 };
 
 /* Sample flags. */
-#define PPROFD_SAMPLE_USER_MODE 1u     /* interrupted in user mode */
-#define PPROFD_SAMPLE_KERNEL_THREAD 2u /* has no user half */
-#define PPROFD_SAMPLE_RAW_STACK 4u     /* registers and raw stack follow */
-#define PPROFD_SAMPLE_IDLE 8u          /* the CPU's idle task */
+#define PPROFD_SAMPLE_USER_MODE 1u /* interrupted in user mode */
+#define PPROFD_SAMPLE_RAW_STACK 2u /* registers and raw stack follow */
 
 /* How the unwinding of the user half ended. */
 #define PPROFD_UNWIND_NONE 0      /* no user half */

@@ -56,8 +56,18 @@ static __always_inline void unwind_user(struct unwind_state* state,
                                         struct bpf_perf_event_data* ctx,
                                         uint64_t task, bool user_mode,
                                         uint64_t code_segment) {
+  if (LOAD_HALF(task, task_struct, flags) & PPROFD_PF_KTHREAD) return;
+  if (!state->mm) {
+    state->result = PPROFD_UNWIND_TRUNCATED;
+    state->reason = PPROFD_REASON_EXITING;
+    return;
+  }
+  state->vdso = LOAD_WORD(state->mm, mm_struct, context.vdso);
   if (!user_mode) code_segment = fill_user_registers(state, ctx, task);
   start_unwind(state);
+  /* The kernel's own threads of a process (io_uring, vhost) never were in user
+   * mode, and say so by registers of zero. */
+  if (!user_mode && !state->pc && !state->sp) return;
   if (code_segment == USER_CODE_32_BIT) {
     state->result = PPROFD_UNWIND_TRUNCATED;
     state->reason = PPROFD_REASON_COMPAT_TASK;
@@ -138,13 +148,7 @@ static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
   state->result = PPROFD_UNWIND_NONE;
   state->reason = PPROFD_REASON_NONE;
   state->reason_module = 0;
-  bool kernel_thread = LOAD_HALF(task, task_struct, flags) & PPROFD_PF_KTHREAD;
-  if (kernel_thread || !state->mm) {
-    sample->flags |= PPROFD_SAMPLE_KERNEL_THREAD;
-  } else {
-    state->vdso = LOAD_WORD(state->mm, mm_struct, context.vdso);
-    unwind_user(state, ctx, task, user_mode, code_segment);
-  }
+  unwind_user(state, ctx, task, user_mode, code_segment);
 
   uint32_t words = state->frame_count;
   if (words > PPROFD_MAX_USER_FRAMES) words = PPROFD_MAX_USER_FRAMES;

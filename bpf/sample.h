@@ -43,9 +43,6 @@ static __always_inline void start_unwind(struct unwind_state* state) {
   state->is_return_address = 0;
   state->registers_known = 1;
   state->used_frame_pointer = 0;
-  state->result = PPROFD_UNWIND_NONE;
-  state->reason = PPROFD_REASON_NONE;
-  state->reason_module = 0;
   state->last_mapping = 0;
   state->window_bytes = 0;
   state->mappings[0].mapping.start = 0;

@@ -214,6 +214,10 @@ void ProcessWorker::Unwind(Sample& sample) {
       sample.raw.front(),
       [&](VirtualAddr address) { return FindMapping(sample, address, maps); },
       [&](ModuleId id) { return parts_.modules.Find(id); });
+  if (stack.reason == PPROFD_REASON_NO_MAPPING &&
+      !ProcessDir::Open(kProcRoot, sample.process).ok()) {
+    stack.reason = PPROFD_REASON_PROCESS_GONE;
+  }
   sample.raw.clear();
   // The kernel half kept more when the copy was too short to go further.
   size_t known = sample.stack.size() - sample.kernel_frame_count;
