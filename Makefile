@@ -42,7 +42,8 @@ format: ## Rewrite all sources in the project's style
 		xargs -0 clang-format-19 -i
 
 bench: build ## Measure cost, coverage and memory (root, a quiet machine)
-	/usr/bin/python3 tests/bench/run.py $(ARGS)
+	/usr/bin/python3 tests/bench/run.py --pprofd $(BUILD)/pprofd \
+		--out docs/benchmarks.md $(ARGS)
 
 fuzz: ## Fuzz every parser of hostile input for FUZZ_SECONDS=60 each
 	cmake -S . -B build-fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
