@@ -32,7 +32,6 @@
 #define PPROFD_COMM_BYTES 16
 #define PPROFD_PATH_BYTES 256
 #define PPROFD_MAX_MODULES 16384
-#define PPROFD_MAX_CAPTURES 1024
 #define PPROFD_MAX_REASONS 128
 #define PPROFD_REGISTERS 17
 
@@ -270,13 +269,27 @@ struct pprofd_module {
 
 /* ---- Captures (daemon -> kernel) ------------------------------------------
  */
-/* Key of the captures map: this process is to be sampled by the capture event
- * of this period. The value, a uint32_t, means nothing. */
-struct pprofd_capture_key {
-  uint32_t tgid; /* 0 = the whole host */
-  uint32_t reserved;
+/*
+ * A process to be sampled by the capture event of a period. The table is hashed
+ * into buckets of one cache line each, as every tick on every CPU looks there;
+ * what is asked for is in its bucket or nowhere. The whole host is process 0
+ * and looked up only while whole_host_captures says so.
+ */
+struct pprofd_capture_slot {
+  uint32_t tgid;
+  uint32_t in_use;
   uint64_t period_ns;
 };
+#define PPROFD_CAPTURE_BUCKET_SHIFT 10
+#define PPROFD_CAPTURE_BUCKETS (1u << PPROFD_CAPTURE_BUCKET_SHIFT)
+#define PPROFD_CAPTURE_BUCKET_SLOTS 4
+#define PPROFD_CAPTURE_SLOTS \
+  (PPROFD_CAPTURE_BUCKETS * PPROFD_CAPTURE_BUCKET_SLOTS)
+/* Index of the first slot of the bucket. */
+#define PPROFD_CAPTURE_BUCKET(tgid, period_ns)                               \
+  (((uint32_t)(tgid) * 0x9e3779b1u ^ (uint32_t)(period_ns) * 0x85ebca6bu) >> \
+   (32 - PPROFD_CAPTURE_BUCKET_SHIFT)) *                                     \
+      PPROFD_CAPTURE_BUCKET_SLOTS
 
 /* ---- Asserted layout ------------------------------------------------------
  */
@@ -290,7 +303,7 @@ PPROFD_ASSERT(sizeof(struct pprofd_exec) == 48 + PPROFD_PATH_BYTES, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_exit) == 56, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_unwind_rule) == 8, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_module) == 40, "abi");
-PPROFD_ASSERT(sizeof(struct pprofd_capture_key) == 16, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_capture_slot) == 16, "abi");
 PPROFD_ASSERT(PPROFD_CHUNK_BYTES / PPROFD_REFERENCE_UNIT * PPROFD_MAX_CHUNKS <=
                   0xffffffffu,
               "a reference reaches every chunk");

@@ -62,7 +62,7 @@ static __always_inline void unwind_user(struct unwind_state* state,
     state->reason = PPROFD_REASON_EXITING;
     return;
   }
-  state->vdso = LOAD_WORD(state->mm, mm_struct, context.vdso);
+  check_known_mappings(state, task);
   if (!user_mode) code_segment = fill_user_registers(state, ctx, task);
   start_unwind(state);
   /* The kernel's own threads of a process (io_uring, vhost) never were in user
@@ -128,7 +128,6 @@ static __always_inline void fill_sample(struct unwind_state* state,
   state->start_time_ns = sample->start_time_ns;
   state->mm = LOAD_WORD(task, task_struct, mm);
   state->frame_count = 0;
-  state->mapping_count = 0;
 }
 
 static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
@@ -153,7 +152,7 @@ static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
   uint32_t words = state->frame_count;
   if (words > PPROFD_MAX_USER_FRAMES) words = PPROFD_MAX_USER_FRAMES;
   sample->user_frame_count = words;
-  sample->mapping_count = state->mapping_count;
+  sample->mapping_count = 0;
   sample->unwind_result = state->result;
   sample->truncate_reason = state->reason;
   sample->truncate_module = state->reason_module;
@@ -188,19 +187,26 @@ int cpu(struct bpf_perf_event_data* ctx) {
   return 0;
 }
 
+static __always_inline bool is_captured(uint32_t tgid, uint64_t period_ns) {
+  uint32_t first = PPROFD_CAPTURE_BUCKET(tgid, period_ns);
+  bool found = false;
+  for (uint32_t i = 0; i < PPROFD_CAPTURE_BUCKET_SLOTS; i++) {
+    const volatile struct pprofd_capture_slot* slot =
+        &capture_slots[(first + i) & (PPROFD_CAPTURE_SLOTS - 1)];
+    found |= slot->in_use && slot->tgid == tgid && slot->period_ns == period_ns;
+  }
+  return found;
+}
+
 /* Waiting queries: one event per CPU and rate, for the processes asked for. */
 SEC("perf_event")
 int cpu_capture(struct bpf_perf_event_data* ctx) {
   uint64_t ids = bpf_get_current_pid_tgid();
   if ((uint32_t)ids == 0) return 0;
-  struct pprofd_capture_key key = {
-      .tgid = ids >> 32,
-      .period_ns = ctx->sample_period,
-  };
-  if (!bpf_map_lookup_elem(&captures, &key)) {
-    key.tgid = 0;
-    if (!bpf_map_lookup_elem(&captures, &key)) return 0;
+  uint64_t period_ns = ctx->sample_period;
+  if (is_captured(ids >> 32, period_ns) ||
+      (whole_host_captures && is_captured(0, period_ns))) {
+    take_sample(ctx, 1, period_ns);
   }
-  take_sample(ctx, 1, key.period_ns);
   return 0;
 }

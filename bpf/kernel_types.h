@@ -114,6 +114,18 @@ struct mm_struct {
   mm_context_t context;
 } PPROFD_RELOCATE;
 
+/* Grows with every change of a mapping, from 6.4 on; odd from 6.14 on while one
+ * is being made. */
+struct mm_struct___to_6_13 {
+  int mm_lock_seq;
+} PPROFD_RELOCATE;
+typedef struct {
+  unsigned int sequence;
+} PPROFD_RELOCATE seqcount_t;
+struct mm_struct___now {
+  seqcount_t mm_lock_seq;
+} PPROFD_RELOCATE;
+
 struct mm_struct___to_6_0 {
   struct rb_root mm_rb;
 } PPROFD_RELOCATE;
@@ -141,6 +153,7 @@ struct task_struct {
   int tgid;
   struct task_struct* group_leader;
   uint64_t start_boottime;
+  uint64_t self_exec_id;
   char comm[16];
   struct signal_struct* signal;
 } PPROFD_RELOCATE;

@@ -80,15 +80,6 @@ struct {
   __type(value, struct rule_table);
 } rules SEC(".maps");
 
-/* Running captures. Writer: cpu_sampler. Reader: cpu_capture.
- * Full: a further capture is refused. */
-struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, PPROFD_MAX_CAPTURES);
-  __type(key, struct pprofd_capture_key);
-  __type(value, uint32_t);
-} captures SEC(".maps");
-
 static __always_inline void count_reason(uint32_t reason) {
   uint64_t* counter = bpf_map_lookup_elem(&reasons, &reason);
   if (counter) *counter += 1;

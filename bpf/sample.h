@@ -45,18 +45,20 @@ static __always_inline void start_unwind(struct unwind_state* state) {
   state->used_frame_pointer = 0;
   state->last_mapping = 0;
   state->window_bytes = 0;
-  state->mappings[0].mapping.start = 0;
-  state->mappings[0].mapping.limit = 0;
 }
 
-/* Copies mappings behind the user frames; returns the words used so far. */
+/* Copies the mappings that frames name behind them; returns the words used so
+ * far. */
 static __always_inline uint32_t append_mappings(struct unwind_state* state,
                                                 uint32_t words) {
   for (uint32_t i = 0; i < PPROFD_MAX_SAMPLE_MAPPINGS; i++) {
-    if (i >= state->mapping_count || words > RECORD_FRONT_WORDS - 4) break;
+    if (words > RECORD_FRONT_WORDS - 4) break;
+    /* No branch on what is used: the verifier would follow every pattern. */
+    uint32_t used = state->used_mappings >> i & 1;
     __builtin_memcpy(&state->record[words], &state->mappings[i].mapping,
                      sizeof(struct pprofd_mapping));
-    words += sizeof(struct pprofd_mapping) / 8;
+    words += used * (sizeof(struct pprofd_mapping) / 8);
+    state->sample.mapping_count += used;
   }
   return words;
 }

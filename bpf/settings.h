@@ -17,5 +17,14 @@ const volatile uint64_t wakeup_bytes = 0;
 struct pprofd_module vdso_module = {};
 /* Grows every few seconds; modules remember when they were last used. */
 uint32_t epoch = 0;
+/* Grows behind every change of the modules map, the vDSO's table and the epoch:
+ * what was read before may no longer hold. Writer: daemon. */
+uint32_t modules_version = 0;
+
+/* Running captures (abi.h). Writer: capture_slots. Full: a further capture is
+ * refused. */
+struct pprofd_capture_slot capture_slots[PPROFD_CAPTURE_SLOTS]
+    __attribute__((aligned(64))) = {};
+uint32_t whole_host_captures = 0;
 
 #endif /* PPROFD_BPF_SETTINGS_H_ */

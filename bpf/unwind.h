@@ -21,6 +21,11 @@
 #define WINDOW_LEAD_BYTES 64
 #define PAGE_MASK 4095ULL
 
+/* Of the mappings known when a sample begins: leaves room for its own. */
+#define MOST_KEPT_MAPPINGS (PPROFD_MAX_SAMPLE_MAPPINGS - 4)
+/* Bit of mm_lock_seq. */
+#define MAPPINGS_CHANGING 1u
+
 #define UCONTEXT_RBP 120
 #define UCONTEXT_RSP 160
 #define UCONTEXT_RIP 168
@@ -79,11 +84,40 @@ static __always_inline void fill_mapping(struct unwind_state* state,
   known->mapping.module = 0;
   known->mapping.reserved = 0;
   known->module.number = 0;
-  known->is_vdso = 0;
+  known->page = NO_PAGE;
   if (module) {
     known->module = *module;
     known->mapping.module = module->number;
   }
+}
+
+/* Forgets the known mappings unless they hold for this sample, too. */
+static __always_inline void check_known_mappings(struct unwind_state* state,
+                                                 uint64_t task) {
+  struct mappings_origin now = {
+      .mm = state->mm,
+      .start_time_ns = state->start_time_ns,
+      .exec_id = LOAD_WORD(task, task_struct, self_exec_id),
+      .sequence = MAPPINGS_CHANGING,
+      .modules_version = modules_version,
+  };
+  if (bpf_core_field_exists(struct mm_struct___now, mm_lock_seq)) {
+    now.sequence = LOAD_HALF(state->mm, mm_struct___now, mm_lock_seq);
+  } else if (bpf_core_field_exists(struct mm_struct___to_6_13, mm_lock_seq)) {
+    now.sequence = LOAD_HALF(state->mm, mm_struct___to_6_13, mm_lock_seq);
+  }
+  struct mappings_origin* origin = &state->origin;
+  if ((now.sequence & MAPPINGS_CHANGING) || origin->mm != now.mm ||
+      origin->start_time_ns != now.start_time_ns ||
+      origin->exec_id != now.exec_id || origin->sequence != now.sequence ||
+      origin->modules_version != now.modules_version ||
+      state->mapping_count > MOST_KEPT_MAPPINGS) {
+    *origin = now;
+    state->mapping_count = 0;
+    state->mappings[0].mapping.start = 0;
+    state->mappings[0].mapping.limit = 0;
+  }
+  state->used_mappings = 0;
 }
 
 /* Puts the mapping around `address` behind the known ones; returns its index,
@@ -116,11 +150,11 @@ __noinline int add_mapping(uint64_t address) {
   struct known_mapping* known =
       &state->mappings[index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1)];
   fill_mapping(state, known, vma, module);
-  if (!file && known->mapping.start == state->vdso) {
+  if (!file &&
+      known->mapping.start == LOAD_WORD(state->mm, mm_struct, context.vdso)) {
     known->mapping.file_offset = 0;
     known->mapping.module = PPROFD_MODULE_VDSO;
     known->module = vdso_module;
-    known->is_vdso = 1;
   }
   return index;
 }
@@ -145,16 +179,20 @@ static __always_inline int find_mapping(struct unwind_state* state,
   return add_mapping(address);
 }
 
+static __always_inline uint64_t file_frame(uint32_t module, uint64_t offset) {
+  return PPROFD_FRAME_FILE << PPROFD_FRAME_KIND_SHIFT |
+         ((uint64_t)module & PPROFD_FRAME_MODULE_MASK)
+             << PPROFD_FRAME_MODULE_SHIFT |
+         (offset & PPROFD_FRAME_OFFSET_MASK);
+}
+
 static __always_inline void append_frame(struct unwind_state* state,
                                          const struct known_mapping* known) {
   uint64_t frame = state->is_return_address ? PPROFD_FRAME_RETURN_BIT : 0;
   if (known->mapping.module) {
-    uint64_t offset =
-        state->pc - known->mapping.start + known->mapping.file_offset;
-    frame |= PPROFD_FRAME_FILE << PPROFD_FRAME_KIND_SHIFT |
-             ((uint64_t)known->mapping.module & PPROFD_FRAME_MODULE_MASK)
-                 << PPROFD_FRAME_MODULE_SHIFT |
-             (offset & PPROFD_FRAME_OFFSET_MASK);
+    frame |=
+        file_frame(known->mapping.module, state->pc - known->mapping.start +
+                                              known->mapping.file_offset);
   } else {
     frame |= PPROFD_FRAME_ADDRESS << PPROFD_FRAME_KIND_SHIFT |
              (state->pc & PPROFD_FRAME_ADDRESS_MASK);
@@ -279,6 +317,24 @@ static __always_inline int step_by_rule(struct unwind_state* state,
   return enter_caller(state, pc, cfa, bp);
 }
 
+/* The same few places are met again and again, deep in one stack or in the next
+ * sample: one look instead of five dependent ones. */
+static __always_inline struct pprofd_unwind_rule find_rule(
+    struct known_mapping* known, uint64_t offset) {
+  struct pprofd_unwind_rule none = {};
+  uint32_t zero = 0;
+  struct rule_cache* cache = bpf_map_lookup_elem(&rule_caches, &zero);
+  if (!cache) return none;
+  uint64_t place = file_frame(known->mapping.module, offset);
+  struct cached_rule* cached =
+      &cache->entries[place * 0x9e3779b97f4a7c15ULL >> (64 - RULE_CACHE_SHIFT)];
+  if (cached->place != place) {
+    cached->rule = rule_by_number(find_rule_number(known, offset));
+    cached->place = place;
+  }
+  return cached->rule;
+}
+
 /* Reads one frame further. */
 __noinline int unwind_step(void) {
   struct unwind_state* state = unwind_state();
@@ -293,6 +349,7 @@ __noinline int unwind_step(void) {
   struct known_mapping* known =
       &state->mappings[index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1)];
   state->last_mapping = index;
+  state->used_mappings |= 1u << (index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1));
   append_frame(state, known);
 
   uint32_t number = known->mapping.module;
@@ -301,8 +358,8 @@ __noinline int unwind_step(void) {
     return truncate_stack(state, PPROFD_REASON_MODULE_PENDING, number);
   }
   uint64_t offset = lookup - known->mapping.start + known->mapping.file_offset;
-  struct pprofd_unwind_rule rule =
-      rule_by_number(find_rule_number(&known->module, offset));
+  struct pprofd_unwind_rule rule = find_rule(known, offset);
+  if (rule.cfa_kind == PPROFD_CFA_RSP) return step_by_rule(state, rule, number);
   switch (rule.cfa_kind) {
     case PPROFD_CFA_NONE:
       if (offset >= known->module.entry_gap_start &&

@@ -20,11 +20,23 @@
   (RECORD_FRONT_WORDS + PPROFD_MAX_KERNEL_FRAMES + 1 + PPROFD_REGISTERS + \
    PPROFD_RAW_STACK_BYTES / 8 + 512)
 
-/* A mapping met by this sample, with what its module's table needs. */
+/* A mapping that was met, with what its module's table needs. */
 struct known_mapping {
   struct pprofd_mapping mapping;
   struct pprofd_module module;
-  uint64_t is_vdso;
+  /* The last page of its table that was used, and that page's piece. */
+  uint64_t page;
+  uint64_t piece;
+};
+
+/* What the known mappings are true of: as long as none of it changes, they may
+ * serve the next sample, too. */
+struct mappings_origin {
+  uint64_t mm;
+  uint64_t start_time_ns;
+  uint64_t exec_id;
+  uint32_t sequence;        /* mm_struct.mm_lock_seq */
+  uint32_t modules_version; /* settings.h */
 };
 
 struct unwind_state {
@@ -43,11 +55,12 @@ struct unwind_state {
   /* The process. */
   uint32_t tgid;
   uint64_t mm;
-  uint64_t vdso;
   uint64_t start_time_ns;
 
+  struct mappings_origin origin;
   uint32_t mapping_count;
   uint32_t last_mapping;
+  uint32_t used_mappings; /* bit n: this sample has a frame in mappings[n] */
   struct known_mapping mappings[PPROFD_MAX_SAMPLE_MAPPINGS];
 
   uint64_t registers[PPROFD_REGISTERS]; /* at the sample, DWARF order */

@@ -8,7 +8,9 @@
 #ifndef PPROFD_BPF_UNWIND_TABLE_H_
 #define PPROFD_BPF_UNWIND_TABLE_H_
 
-#include "maps.h"
+#include "unwind_state.h"
+
+#define NO_PAGE UINT64_MAX
 
 #define BYTES_01 0x0101010101010101ULL
 #define BYTES_80 0x8080808080808080ULL
@@ -32,20 +34,30 @@ static __always_inline uint8_t* chunk_at(uint64_t offset) {
 #define LOAD_AT(type, chunk, offset) \
   (*(type*)((chunk) + ((offset) & (PPROFD_CHUNK_BYTES - sizeof(type)))))
 
-/* Number of the rule at `file_offset`, 0 = no unwind information. */
-static __always_inline uint32_t
-find_rule_number(const struct pprofd_module* module, uint64_t file_offset) {
-  uint64_t page = (file_offset >> PPROFD_PAGE_SHIFT) - module->first_page;
+/* Offset of the piece of a page in the chunk space, 0 = no rows. */
+static __always_inline uint64_t find_piece(const struct pprofd_module* module,
+                                           uint64_t page) {
+  page -= module->first_page;
   if (page >= module->page_count || !module->directory) return 0;
   uint64_t entry_offset =
       (uint64_t)module->directory * PPROFD_REFERENCE_UNIT + page * 4;
   uint8_t* chunk = chunk_at(entry_offset);
-  if (!chunk) return 0;
-  uint64_t piece = LOAD_AT(uint32_t, chunk, entry_offset);
-  if (!piece) return 0;
+  return chunk ? (uint64_t)LOAD_AT(uint32_t, chunk, entry_offset) *
+                     PPROFD_REFERENCE_UNIT
+               : 0;
+}
 
-  piece *= PPROFD_REFERENCE_UNIT;
-  chunk = chunk_at(piece);
+/* Number of the rule at `file_offset`, 0 = no unwind information. */
+static __always_inline uint32_t find_rule_number(struct known_mapping* known,
+                                                 uint64_t file_offset) {
+  uint64_t page = file_offset >> PPROFD_PAGE_SHIFT;
+  if (known->page != page) {
+    known->page = page;
+    known->piece = find_piece(&known->module, page);
+  }
+  uint64_t piece = known->piece;
+  if (!piece) return 0;
+  uint8_t* chunk = chunk_at(piece);
   if (!chunk) return 0;
   uint64_t granule = (file_offset >> PPROFD_GRANULE_SHIFT) & 255;
   uint32_t entry = LOAD_AT(uint32_t, chunk, piece + granule * 4);
@@ -66,6 +78,25 @@ find_rule_number(const struct pprofd_module* module, uint64_t file_offset) {
   if (rows == 0) return 0;
   return LOAD_AT(uint16_t, chunk, block + words * 8 + (rows - 1) * 2);
 }
+
+/* The rule at a place in a file. Never out of date: module numbers are not used
+ * again, and a table does not change once it is there. */
+struct cached_rule {
+  uint64_t place; /* bits of a frame: kind, module, offset */
+  struct pprofd_unwind_rule rule;
+};
+#define RULE_CACHE_SHIFT 10
+struct rule_cache {
+  struct cached_rule entries[1u << RULE_CACHE_SHIFT];
+};
+
+/* Writer and reader: the sample being taken on this CPU. Full: overwritten. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, uint32_t);
+  __type(value, struct rule_cache);
+} rule_caches SEC(".maps");
 
 static __always_inline struct pprofd_unwind_rule rule_by_number(
     uint32_t number) {

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -206,23 +207,10 @@ int BpfProgram::cpu_capture_program_fd() const {
   return bpf_program__fd(skeleton_->progs.cpu_capture);
 }
 
-Status BpfProgram::AddCapture(int32_t pid, uint64_t period_ns) {
-  pprofd_capture_key key = {};
-  key.tgid = static_cast<uint32_t>(pid);
-  key.period_ns = period_ns;
-  uint32_t value = 1;
-  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.captures), &key, &value,
-                          BPF_ANY) != 0) {
-    return Status(StatusCode::kExhausted, "too many concurrent profiles");
-  }
-  return Status::Ok();
-}
-
-void BpfProgram::RemoveCapture(int32_t pid, uint64_t period_ns) {
-  pprofd_capture_key key = {};
-  key.tgid = static_cast<uint32_t>(pid);
-  key.period_ns = period_ns;
-  bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.captures), &key);
+CaptureSlots BpfProgram::capture_slots() {
+  return CaptureSlots(std::span<pprofd_capture_slot, PPROFD_CAPTURE_SLOTS>(
+                          skeleton_->bss->capture_slots, PPROFD_CAPTURE_SLOTS),
+                      &skeleton_->bss->whole_host_captures);
 }
 
 uint64_t BpfProgram::ReadReason(uint32_t reason) const {
@@ -287,6 +275,7 @@ Status BpfProgram::PutModule(const pprofd_file_key& key,
                           BPF_ANY) != 0) {
     return Status::FromErrno(errno, "cannot publish a module");
   }
+  BumpModulesVersion();
   return Status::Ok();
 }
 
@@ -295,6 +284,7 @@ Status BpfProgram::RemoveModule(const pprofd_file_key& key) {
       errno != ENOENT) {
     return Status::FromErrno(errno, "cannot forget a module");
   }
+  BumpModulesVersion();
   return Status::Ok();
 }
 
@@ -309,9 +299,19 @@ Result<uint32_t> BpfProgram::LastUsedEpoch(const pprofd_file_key& key) {
 
 Status BpfProgram::PutVdso(const pprofd_module& module) {
   skeleton_->bss->vdso_module = module;
+  BumpModulesVersion();
   return Status::Ok();
 }
 
-void BpfProgram::SetEpoch(uint32_t epoch) { skeleton_->bss->epoch = epoch; }
+void BpfProgram::SetEpoch(uint32_t epoch) {
+  skeleton_->bss->epoch = epoch;
+  BumpModulesVersion();
+}
+
+// A sample that sees the new version sees what was written before it.
+void BpfProgram::BumpModulesVersion() {
+  std::atomic_ref(skeleton_->bss->modules_version)
+      .fetch_add(1, std::memory_order_release);
+}
 
 }  // namespace pprofd

@@ -18,6 +18,7 @@
 
 #include "daemon/base/status.h"
 #include "daemon/base/unique_handle.h"
+#include "daemon/collector/capture_slots.h"
 #include "daemon/model/ids.h"
 #include "daemon/model/map_writer.h"
 
@@ -61,8 +62,8 @@ class BpfProgram : public MapWriter {
   int ring_fd() const;
   int cpu_program_fd() const;
   int cpu_capture_program_fd() const;
-  Status AddCapture(int32_t pid, uint64_t period_ns);
-  void RemoveCapture(int32_t pid, uint64_t period_ns);
+  // Of this object; for one owner.
+  CaptureSlots capture_slots();
 
   // Losses and cuts that the kernel half has counted under a reason number.
   uint64_t ReadReason(uint32_t reason) const;
@@ -83,6 +84,7 @@ class BpfProgram : public MapWriter {
  private:
   explicit BpfProgram(pprofd_programs_bpf* skeleton) : skeleton_(skeleton) {}
   void AskForVerifierCounts();
+  void BumpModulesVersion();
   Result<std::pair<uint64_t, uint64_t>> FindOwnMapping(uint64_t address);
 
   pprofd_programs_bpf* const skeleton_;

@@ -78,7 +78,7 @@ Status CpuSampler::BeginCapture(int32_t pid, uint64_t period_ns) {
   std::lock_guard lock(mutex_);
   int& references = capture_counts_[{pid, period_ns}];
   if (references == 0) {
-    Status status = program_.AddCapture(pid, period_ns);
+    Status status = capture_slots_.Add(pid, period_ns);
     if (!status.ok()) {
       capture_counts_.erase({pid, period_ns});
       return status;
@@ -98,7 +98,7 @@ void CpuSampler::EndCapture(int32_t pid, uint64_t period_ns) {
   auto count = capture_counts_.find({pid, period_ns});
   if (count == capture_counts_.end()) return;
   if (--count->second == 0) {
-    program_.RemoveCapture(pid, period_ns);
+    capture_slots_.Remove(pid, period_ns);
     capture_counts_.erase(count);
   }
   auto set = capture_sets_.find(period_ns);

@@ -8,7 +8,7 @@
 // share one set of events; the last one to leave closes it.
 // Owns: perf event descriptors. Borrows: BpfProgram.
 // Thread: locks itself (mutex_).
-// Bound: PPROFD_MAX_CAPTURES pairs of process and rate.
+// Bound: that of CaptureSlots, on pairs of process and rate.
 // Fails: Exhausted when too many captures run; Denied without rights.
 #ifndef DAEMON_COLLECTOR_CPU_SAMPLER_H_
 #define DAEMON_COLLECTOR_CPU_SAMPLER_H_
@@ -21,12 +21,14 @@
 #include "daemon/base/status.h"
 #include "daemon/base/unique_handle.h"
 #include "daemon/collector/bpf_program.h"
+#include "daemon/collector/capture_slots.h"
 
 namespace pprofd {
 
 class CpuSampler {
  public:
-  explicit CpuSampler(BpfProgram& program) : program_(program) {}
+  explicit CpuSampler(BpfProgram& program)
+      : program_(program), capture_slots_(program.capture_slots()) {}
   CpuSampler(const CpuSampler&) = delete;
   CpuSampler& operator=(const CpuSampler&) = delete;
 
@@ -62,6 +64,7 @@ class CpuSampler {
 
   std::mutex mutex_;
   // Guarded by mutex_:
+  CaptureSlots capture_slots_;
   int follow_calls_ = 0;
   EventSet always_on_;
   std::map<uint64_t, EventSet> capture_sets_;                   // by period
