@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -13,13 +15,46 @@
 namespace pprofd {
 namespace {
 
+// Sections that nobody here reads, a third of what there is; libdw would
+// decompress them all the same.
+bool IsUnread(const ElfSection& section) {
+  static constexpr std::array<std::string_view, 8> kUnread = {
+      "aranges", "frame", "loc",   "loclists",
+      "macinfo", "macro", "names", "pubtypes"};
+  std::string_view name = section.name;
+  for (std::string_view prefix : {".debug_", ".zdebug_"}) {
+    if (!name.starts_with(prefix)) continue;
+    name.remove_prefix(prefix.size());
+    return std::find(kUnread.begin(), kUnread.end(), name) != kUnread.end();
+  }
+  return false;
+}
+
+// Lets libdw find no content in the unread sections of a private mapping.
+void HideUnread(const ElfFile& file, std::span<uint8_t> bytes) {
+  Elf64_Ehdr header;
+  if (bytes.size() < sizeof(header)) return;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  constexpr uint32_t kNoContent = SHT_NOBITS;
+  for (size_t i = 0; i < file.sections().size(); ++i) {
+    if (!IsUnread(file.sections()[i])) continue;
+    uint64_t at =
+        header.e_shoff + i * sizeof(Elf64_Shdr) + offsetof(Elf64_Shdr, sh_type);
+    if (at > bytes.size() - sizeof(kNoContent)) return;
+    std::memcpy(bytes.data() + at, &kNoContent, sizeof(kNoContent));
+  }
+}
+
 // Bytes that libelf will make of the compressed debug sections, as claimed.
 Result<uint64_t> ClaimedDecompressedBytes(const ElfFile& file) {
   uint64_t total = 0;
   for (const ElfSection& section : file.sections()) {
     bool is_zdebug = section.name.starts_with(".zdebug_");
     bool is_compressed = (section.flags & SHF_COMPRESSED) != 0;
-    if (section.type == SHT_NOBITS || (!is_zdebug && !is_compressed)) continue;
+    if (section.type == SHT_NOBITS || (!is_zdebug && !is_compressed) ||
+        IsUnread(section)) {
+      continue;
+    }
     if (section.size < sizeof(Elf64_Chdr) ||
         section.offset.value > file.bytes().size() ||
         section.size > file.bytes().size() - section.offset.value) {
@@ -95,6 +130,7 @@ Result<std::unique_ptr<DwarfFile>> DwarfFile::Open(MemoryMap map) {
   if (mprotect(data, size, PROT_READ | PROT_WRITE) != 0) {
     return Status::FromErrno(errno, "mprotect");
   }
+  HideUnread(elf, {data, size});
   elf_version(EV_CURRENT);
   file->elf_ = UniqueHandle<ElfHandleTraits>(
       elf_memory(reinterpret_cast<char*>(data), size));

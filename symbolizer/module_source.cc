@@ -51,8 +51,7 @@ ModuleSymbols ModuleSource::Symbolize(int file,
       if (!FillCache(batch, address)) break;
     }
     if (dwarf_index_) dwarf_index_->EndBatch();
-    if (batch.dwarf != nullptr && batch.dwarf->decompressed_bytes() > 0 &&
-        batch.dwarf->decompressed_bytes() <= kMaxWarmBytes) {
+    if (batch.dwarf != nullptr && batch.dwarf->decompressed_bytes() > 0) {
       warm_dwarf_ = std::move(batch.dwarf);
     }
   }
@@ -259,9 +258,8 @@ const std::string& ModuleSource::ShortName(uint32_t linkage_name) {
 
 size_t ModuleSource::bytes() const {
   return sizeof(*this) + own_symbols_.bytes() + debug_symbols_.bytes() +
-         (dwarf_index_ ? dwarf_index_->bytes() : 0) +
-         (warm_dwarf_ ? warm_dwarf_->decompressed_bytes() : 0) + pool_.bytes() +
-         chains_.capacity() * 17 +
+         (dwarf_index_ ? dwarf_index_->bytes() : 0) + warm_bytes() +
+         pool_.bytes() + chains_.capacity() * 17 +
          cached_lines_.capacity() * sizeof(CachedLine) + short_name_bytes_;
 }
 

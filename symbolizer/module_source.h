@@ -33,8 +33,6 @@ class ModuleSource {
  public:
   using Deadline = std::chrono::steady_clock::time_point;
   static constexpr size_t kMaxChains = 1 << 20;
-  // Compressed DWARF is kept decompressed between calls up to this size.
-  static constexpr uint64_t kMaxWarmBytes = 24 << 20;
 
   explicit ModuleSource(DebugFileSearch search) : search_(std::move(search)) {}
 
@@ -44,8 +42,10 @@ class ModuleSource {
 
   const std::vector<std::string>& attempts() const { return attempts_; }
   size_t bytes() const;
-  // Whether a decompressed file is kept.
-  bool is_warm() const { return warm_dwarf_ != nullptr; }
+  // Of decompressed DWARF that is kept for the next call.
+  uint64_t warm_bytes() const {
+    return warm_dwarf_ ? warm_dwarf_->decompressed_bytes() : 0;
+  }
   void Cool() { warm_dwarf_.reset(); }
   // Drops unit indexes beyond max_bytes; they can be made again.
   void Shrink(size_t max_bytes) {

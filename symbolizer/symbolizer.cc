@@ -17,6 +17,8 @@ namespace pprofd {
 namespace {
 
 constexpr size_t kSlotBytes = 1024;  // of an empty one, key included
+// Enough for the C and C++ libraries' debug files of Debian.
+constexpr uint64_t kMaxWarmBytes = 24 << 20;
 
 // What tells that a perf map has changed.
 struct FileVersion {
@@ -45,7 +47,14 @@ struct Slot {
   std::vector<std::string> perf_map_attempts;
 
   std::atomic<size_t> bytes{kSlotBytes};
-  uint64_t last_used = 0;  // guarded by the table's mutex
+  std::atomic<uint64_t> warm_bytes{0};  // part of `bytes`
+  uint64_t last_used = 0;               // guarded by the table's mutex
+
+  // To be called with `mutex` held, when `module` has changed.
+  void Measure() {
+    warm_bytes = module->warm_bytes();
+    bytes = kSlotBytes + module->bytes();
+  }
 };
 using SlotRef = std::shared_ptr<Slot>;
 
@@ -86,23 +95,31 @@ class Symbolizer::Impl {
       if (total <= options_.max_cache_bytes) break;
       auto it = slots_.find(key);
       total -= it->second->bytes;
+      std::erase(warm_, it->second);
       slots_.erase(it);
     }
   }
 
-  // At most one module keeps its decompressed debug sections.
-  void SetWarm(const SlotRef& slot) {
-    SlotRef previous;
+  // Modules keep their decompressed debug sections, those used last, up to
+  // kMaxWarmBytes in all.
+  void KeepWarm(const SlotRef& slot) {
+    std::vector<SlotRef> to_cool;
     {
       std::lock_guard lock(mutex_);
-      previous = warm_.lock();
-      warm_ = slot;
+      std::erase(warm_, slot);
+      warm_.insert(warm_.begin(), slot);
+      uint64_t total = 0;
+      for (const SlotRef& warm : warm_) {
+        total += warm->warm_bytes;
+        if (total > kMaxWarmBytes) to_cool.push_back(warm);
+      }
+      warm_.resize(warm_.size() - to_cool.size());
     }
-    if (previous == nullptr || previous == slot) return;
-    std::lock_guard lock(previous->mutex);
-    if (!previous->module) return;
-    previous->module->Cool();
-    previous->bytes = kSlotBytes + previous->module->bytes();
+    for (const SlotRef& cold : to_cool) {
+      std::lock_guard lock(cold->mutex);
+      cold->module->Cool();
+      cold->Measure();
+    }
   }
 
   size_t cache_bytes() const {
@@ -144,7 +161,7 @@ class Symbolizer::Impl {
 
   mutable std::mutex mutex_;  // guards the table
   absl::flat_hash_map<std::string, SlotRef> slots_;
-  std::weak_ptr<Slot> warm_;
+  std::vector<SlotRef> warm_;  // last used first
   uint64_t uses_ = 0;
 
   std::mutex kernel_mutex_;
@@ -164,7 +181,6 @@ ModuleSymbols Symbolizer::SymbolizeModule(
     DemangleStyle style, std::chrono::steady_clock::time_point deadline) {
   SlotRef slot = impl_->Acquire(cache_key);
   ModuleSymbols result;
-  bool is_warm = false;
   {
     std::lock_guard lock(slot->mutex);
     if (!slot->module) {
@@ -175,10 +191,9 @@ ModuleSymbols Symbolizer::SymbolizeModule(
     }
     result = slot->module->Symbolize(file, addresses, style, deadline);
     slot->module->Shrink(impl_->options().max_cache_bytes / 2);
-    is_warm = slot->module->is_warm();
-    slot->bytes = kSlotBytes + slot->module->bytes();
+    slot->Measure();
   }
-  if (is_warm) impl_->SetWarm(slot);
+  if (slot->warm_bytes > 0) impl_->KeepWarm(slot);
   impl_->Trim();
   return result;
 }
