@@ -210,6 +210,7 @@ def build_otel(directory):
         return built
     log("building the OTel profiler")
     shutil.copytree(OTEL_SOURCE, directory, dirs_exist_ok=True)
+    _go(directory, "mod", "download", OTEL_MODULE)
     original = _go(directory, "list", "-m", "-f", "{{.Dir}}", OTEL_MODULE)
     copy = directory / "profiler"
     shutil.copytree(original.strip(), copy, dirs_exist_ok=True)
