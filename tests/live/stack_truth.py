@@ -16,6 +16,8 @@ ROOTS = frozenset({
     "runtime.mcall", "runtime.morestack", "runtime.systemstack",
     "runtime.morestack.abi0", "runtime.systemstack.abi0",
 })
+# A thread on its way out has given up its memory, and its user stack with it.
+EXITING = "[truncated: thread exiting, its memory is gone]"
 RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 
 
@@ -25,7 +27,9 @@ def plain_name(name):
 
 
 def reaches_root(sample, roots=ROOTS):
-    """Whether the user stack ends where stacks begin."""
+    """Whether the user stack ends where stacks begin, or is gone for good."""
+    if sample.names[-1:] == (EXITING,):
+        return True
     if not sample.user or sample.names[-1].startswith("[truncated"):
         return False
     return (any(name in roots for name in sample.names)

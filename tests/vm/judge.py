@@ -6,6 +6,8 @@ import re
 MAX_VERIFIED_INSTRUCTIONS = 200_000
 MIN_SAMPLES = 50
 MIN_EXACT_SHARE = 0.99
+# Nothing of the user half is left to be shown.
+EXITING = "[truncated: thread exiting, its memory is gone]"
 
 
 def parts(console):
@@ -45,7 +47,7 @@ def exact_samples(collapsed, truth):
         names = [re.sub(r"_\[[a-z]\]$", "", name) for name in stack.split(";")]
         total += int(count)
         shown = tuple(name for name in reversed(names) if name in own)
-        cut = names[0].startswith("[truncated")
+        cut = names[0].startswith("[truncated") and names[0] != EXITING
         if shown in known and (not cut or roots.intersection(shown[-1:])):
             exact += int(count)
     return total, exact

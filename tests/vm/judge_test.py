@@ -47,6 +47,11 @@ def test_a_stack_made_by_the_program_may_end_there():
     assert not failures(["[truncated: not executable];Fiber;leaf 100"])
 
 
+def test_a_thread_without_memory_has_no_stack_to_miss():
+    exiting = "[truncated: thread exiting, its memory is gone]"
+    assert not failures([f"{exiting};do_exit_[k] 60", "Thread;leaf 40"])
+
+
 def test_frames_without_names_do_not_matter():
     assert not failures(["[libc.so.6];[libc.so.6];Thread;leaf 90",
                          "[libc.so.6];[libc.so.6] 10"])
