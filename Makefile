@@ -26,7 +26,8 @@ $(BUILD)/build.ninja:
 
 run: ## Install, build and run pprofd in the foreground (root; ARGS="--key=value")
 	deploy/install_dependencies.sh build
-	$(MAKE) build
+	$(MAKE) $(BUILD)/build.ninja
+	cmake --build $(BUILD) -j $(JOBS) --target pprofd
 	$(BUILD)/pprofd run $(ARGS)
 
 test: ## Install, build and run every test (root); JOBS=2
