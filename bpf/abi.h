@@ -271,7 +271,7 @@ struct pprofd_module {
  */
 /*
  * A process to be sampled by the capture event of a period. The table is hashed
- * into buckets of one cache line each, as every tick on every CPU looks there;
+ * into buckets of two cache lines, as every tick on every CPU looks there;
  * what is asked for is in its bucket or nowhere. The whole host is process 0
  * and looked up only while whole_host_captures says so.
  */
@@ -280,16 +280,20 @@ struct pprofd_capture_slot {
   uint32_t in_use;
   uint64_t period_ns;
 };
-#define PPROFD_CAPTURE_BUCKET_SHIFT 10
+#define PPROFD_CAPTURE_BUCKET_SHIFT 9
 #define PPROFD_CAPTURE_BUCKETS (1u << PPROFD_CAPTURE_BUCKET_SHIFT)
-#define PPROFD_CAPTURE_BUCKET_SLOTS 4
+#define PPROFD_CAPTURE_BUCKET_SLOTS 8
 #define PPROFD_CAPTURE_SLOTS \
   (PPROFD_CAPTURE_BUCKETS * PPROFD_CAPTURE_BUCKET_SLOTS)
 /* Index of the first slot of the bucket. */
-#define PPROFD_CAPTURE_BUCKET(tgid, period_ns)                               \
-  (((uint32_t)(tgid) * 0x9e3779b1u ^ (uint32_t)(period_ns) * 0x85ebca6bu) >> \
-   (32 - PPROFD_CAPTURE_BUCKET_SHIFT)) *                                     \
-      PPROFD_CAPTURE_BUCKET_SLOTS
+static inline uint32_t pprofd_capture_bucket(uint32_t tgid,
+                                             uint64_t period_ns) {
+  uint32_t hash = tgid * 0x9e3779b1u ^ (uint32_t)period_ns * 0x85ebca6bu;
+  hash = (hash ^ hash >> 16) * 0x85ebca6bu;
+  hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
+  return (hash >> (32 - PPROFD_CAPTURE_BUCKET_SHIFT)) *
+         PPROFD_CAPTURE_BUCKET_SLOTS;
+}
 
 /* ---- Asserted layout ------------------------------------------------------
  */

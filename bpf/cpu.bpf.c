@@ -56,10 +56,14 @@ static __always_inline void unwind_user(struct unwind_state* state,
                                         struct bpf_perf_event_data* ctx,
                                         uint64_t task, bool user_mode,
                                         uint64_t code_segment) {
-  if (LOAD_HALF(task, task_struct, flags) & PPROFD_PF_KTHREAD) return;
+  uint32_t flags = LOAD_HALF(task, task_struct, flags);
+  if (flags & PPROFD_PF_KTHREAD) return;
   if (!state->mm) {
-    state->result = PPROFD_UNWIND_TRUNCATED;
-    state->reason = PPROFD_REASON_EXITING;
+    /* Else it is the kernel's own still, to become a program by exec. */
+    if (flags & PPROFD_PF_EXITING) {
+      state->result = PPROFD_UNWIND_TRUNCATED;
+      state->reason = PPROFD_REASON_EXITING;
+    }
     return;
   }
   check_known_mappings(state, task);
@@ -128,6 +132,7 @@ static __always_inline void fill_sample(struct unwind_state* state,
   state->start_time_ns = sample->start_time_ns;
   state->mm = LOAD_WORD(task, task_struct, mm);
   state->frame_count = 0;
+  state->used_mappings = 0;
 }
 
 static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
@@ -188,7 +193,7 @@ int cpu(struct bpf_perf_event_data* ctx) {
 }
 
 static __always_inline bool is_captured(uint32_t tgid, uint64_t period_ns) {
-  uint32_t first = PPROFD_CAPTURE_BUCKET(tgid, period_ns);
+  uint32_t first = pprofd_capture_bucket(tgid, period_ns);
   bool found = false;
   for (uint32_t i = 0; i < PPROFD_CAPTURE_BUCKET_SLOTS; i++) {
     const volatile struct pprofd_capture_slot* slot =

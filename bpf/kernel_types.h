@@ -19,6 +19,7 @@
 #define PPROFD_RELOCATE __attribute__((preserve_access_index))
 
 #define PPROFD_VM_EXEC 0x4
+#define PPROFD_PF_EXITING 0x00000004
 #define PPROFD_PF_KTHREAD 0x00200000
 
 struct rb_node {

@@ -10,6 +10,7 @@
 #define PPROFD_BPF_MODULE_H_
 
 #include "kernel_memory.h"
+#include "settings.h"
 
 #define PATH_COMPONENTS 16
 
@@ -130,6 +131,7 @@ static __always_inline struct pprofd_module* module_of(
                         start_time_ns, wakeup)) {
       /* Nobody heard: the next sample of the file asks again. */
       bpf_map_delete_elem(&modules, &key);
+      __sync_fetch_and_add(&modules_version, 1);
       count_reason(PPROFD_REASON_RING_FULL);
       return 0;
     }

@@ -18,7 +18,7 @@ struct pprofd_module vdso_module = {};
 /* Grows every few seconds; modules remember when they were last used. */
 uint32_t epoch = 0;
 /* Grows behind every change of the modules map, the vDSO's table and the epoch:
- * what was read before may no longer hold. Writer: daemon. */
+ * what was read before may no longer hold. Writers: daemon and module.h. */
 uint32_t modules_version = 0;
 
 /* Running captures (abi.h). Writer: capture_slots. Full: a further capture is

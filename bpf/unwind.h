@@ -21,9 +21,7 @@
 #define WINDOW_LEAD_BYTES 64
 #define PAGE_MASK 4095ULL
 
-/* Of the mappings known when a sample begins: leaves room for its own. */
-#define MOST_KEPT_MAPPINGS (PPROFD_MAX_SAMPLE_MAPPINGS - 4)
-/* Bit of mm_lock_seq. */
+/* Bit of mappings_origin.sequence: nothing may be kept. */
 #define MAPPINGS_CHANGING 1u
 
 #define UCONTEXT_RBP 120
@@ -87,7 +85,7 @@ static __always_inline void fill_mapping(struct unwind_state* state,
   known->page = NO_PAGE;
   if (module) {
     known->module = *module;
-    known->mapping.module = module->number;
+    known->mapping.module = known->module.number;
   }
 }
 
@@ -104,20 +102,32 @@ static __always_inline void check_known_mappings(struct unwind_state* state,
   if (bpf_core_field_exists(struct mm_struct___now, mm_lock_seq)) {
     now.sequence = LOAD_HALF(state->mm, mm_struct___now, mm_lock_seq);
   } else if (bpf_core_field_exists(struct mm_struct___to_6_13, mm_lock_seq)) {
-    now.sequence = LOAD_HALF(state->mm, mm_struct___to_6_13, mm_lock_seq);
+    now.sequence = LOAD_HALF(state->mm, mm_struct___to_6_13, mm_lock_seq) << 1;
   }
   struct mappings_origin* origin = &state->origin;
   if ((now.sequence & MAPPINGS_CHANGING) || origin->mm != now.mm ||
       origin->start_time_ns != now.start_time_ns ||
       origin->exec_id != now.exec_id || origin->sequence != now.sequence ||
-      origin->modules_version != now.modules_version ||
-      state->mapping_count > MOST_KEPT_MAPPINGS) {
+      origin->modules_version != now.modules_version) {
     *origin = now;
     state->mapping_count = 0;
     state->mappings[0].mapping.start = 0;
     state->mappings[0].mapping.limit = 0;
   }
-  state->used_mappings = 0;
+}
+
+/* Where to put a further mapping: behind the others, or over one that no frame
+ * of this sample is in. */
+static __always_inline uint32_t free_place(struct unwind_state* state) {
+  uint32_t count = state->mapping_count;
+  if (count < PPROFD_MAX_SAMPLE_MAPPINGS) {
+    state->mapping_count = count + 1;
+    return count;
+  }
+  for (uint32_t i = 0; i < PPROFD_MAX_SAMPLE_MAPPINGS; i++) {
+    if (!(state->used_mappings >> i & 1)) return i;
+  }
+  return PPROFD_MAX_SAMPLE_MAPPINGS - 1;
 }
 
 /* Puts the mapping around `address` behind the known ones; returns its index,
@@ -140,13 +150,7 @@ __noinline int add_mapping(uint64_t address) {
     if (!module) return -(int)reason;
     module->last_used_epoch = epoch;
   }
-  /* The last place is used over and over when there are more mappings. */
-  uint32_t index = state->mapping_count;
-  if (index >= PPROFD_MAX_SAMPLE_MAPPINGS) {
-    index = PPROFD_MAX_SAMPLE_MAPPINGS - 1;
-  } else {
-    state->mapping_count = index + 1;
-  }
+  uint32_t index = free_place(state);
   struct known_mapping* known =
       &state->mappings[index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1)];
   fill_mapping(state, known, vma, module);
@@ -320,7 +324,7 @@ static __always_inline int step_by_rule(struct unwind_state* state,
 /* The same few places are met again and again, deep in one stack or in the next
  * sample: one look instead of five dependent ones. */
 static __always_inline struct pprofd_unwind_rule find_rule(
-    struct known_mapping* known, uint64_t offset) {
+    struct known_mapping* known, uint64_t offset, uint32_t version) {
   struct pprofd_unwind_rule none = {};
   uint32_t zero = 0;
   struct rule_cache* cache = bpf_map_lookup_elem(&rule_caches, &zero);
@@ -329,8 +333,14 @@ static __always_inline struct pprofd_unwind_rule find_rule(
   struct cached_rule* cached =
       &cache->entries[place * 0x9e3779b97f4a7c15ULL >> (64 - RULE_CACHE_SHIFT)];
   if (cached->place != place) {
-    cached->rule = rule_by_number(find_rule_number(known, offset));
-    cached->place = place;
+    struct pprofd_unwind_rule rule =
+        rule_by_number(find_rule_number(known, offset));
+    /* The module may have been copied while it changed: then not for long. */
+    if (modules_version == version) {
+      cached->rule = rule;
+      cached->place = place;
+    }
+    return rule;
   }
   return cached->rule;
 }
@@ -358,7 +368,8 @@ __noinline int unwind_step(void) {
     return truncate_stack(state, PPROFD_REASON_MODULE_PENDING, number);
   }
   uint64_t offset = lookup - known->mapping.start + known->mapping.file_offset;
-  struct pprofd_unwind_rule rule = find_rule(known, offset);
+  struct pprofd_unwind_rule rule =
+      find_rule(known, offset, state->origin.modules_version);
   if (rule.cfa_kind == PPROFD_CFA_RSP) return step_by_rule(state, rule, number);
   switch (rule.cfa_kind) {
     case PPROFD_CFA_NONE:

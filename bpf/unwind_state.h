@@ -35,7 +35,7 @@ struct mappings_origin {
   uint64_t mm;
   uint64_t start_time_ns;
   uint64_t exec_id;
-  uint32_t sequence;        /* mm_struct.mm_lock_seq */
+  uint32_t sequence;        /* from mm_struct.mm_lock_seq */
   uint32_t modules_version; /* settings.h */
 };
 

@@ -102,21 +102,25 @@ class Symbolizer::Impl {
 
   // Modules keep their decompressed debug sections, those used last, up to
   // kMaxWarmBytes in all.
-  void KeepWarm(const SlotRef& slot) {
+  void KeepWarm(const std::string& key, const SlotRef& slot) {
     std::vector<SlotRef> to_cool;
     {
       std::lock_guard lock(mutex_);
+      auto known = slots_.find(key);
+      if (known == slots_.end() || known->second != slot) return;  // evicted
       std::erase(warm_, slot);
       warm_.insert(warm_.begin(), slot);
       uint64_t total = 0;
-      for (const SlotRef& warm : warm_) {
-        total += warm->warm_bytes;
-        if (total > kMaxWarmBytes) to_cool.push_back(warm);
-      }
-      warm_.resize(warm_.size() - to_cool.size());
+      std::erase_if(warm_, [&](const SlotRef& warm) {
+        bool fits = total + warm->warm_bytes <= kMaxWarmBytes;
+        if (fits) total += warm->warm_bytes;
+        if (!fits) to_cool.push_back(warm);
+        return !fits;
+      });
     }
     for (const SlotRef& cold : to_cool) {
-      std::lock_guard lock(cold->mutex);
+      std::unique_lock lock(cold->mutex, std::try_to_lock);
+      if (!lock) continue;  // in use: comes back here when that is over
       cold->module->Cool();
       cold->Measure();
     }
@@ -193,7 +197,7 @@ ModuleSymbols Symbolizer::SymbolizeModule(
     slot->module->Shrink(impl_->options().max_cache_bytes / 2);
     slot->Measure();
   }
-  if (slot->warm_bytes > 0) impl_->KeepWarm(slot);
+  if (slot->warm_bytes > 0) impl_->KeepWarm(cache_key, slot);
   impl_->Trim();
   return result;
 }

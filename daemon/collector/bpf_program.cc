@@ -298,7 +298,12 @@ Result<uint32_t> BpfProgram::LastUsedEpoch(const pprofd_file_key& key) {
 }
 
 Status BpfProgram::PutVdso(const pprofd_module& module) {
-  skeleton_->bss->vdso_module = module;
+  // Samples may be taken already: they see it ready when all of it is there.
+  pprofd_module& shared = skeleton_->bss->vdso_module;
+  pprofd_module unready = module;
+  unready.flags = 0;
+  shared = unready;
+  std::atomic_ref(shared.flags).store(module.flags, std::memory_order_release);
   BumpModulesVersion();
   return Status::Ok();
 }

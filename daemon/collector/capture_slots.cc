@@ -14,7 +14,7 @@ bool Holds(const pprofd_capture_slot& slot, int32_t pid, uint64_t period_ns) {
 
 std::span<pprofd_capture_slot, PPROFD_CAPTURE_BUCKET_SLOTS>
 CaptureSlots::Bucket(int32_t pid, uint64_t period_ns) {
-  size_t first = PPROFD_CAPTURE_BUCKET(pid, period_ns);
+  size_t first = pprofd_capture_bucket(static_cast<uint32_t>(pid), period_ns);
   return std::span<pprofd_capture_slot, PPROFD_CAPTURE_BUCKET_SLOTS>(
       &slots_[first], PPROFD_CAPTURE_BUCKET_SLOTS);
 }

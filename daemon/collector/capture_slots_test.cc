@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 #include <vector>
 
 namespace pprofd {
@@ -18,9 +19,13 @@ class CaptureSlotsTest : public testing::Test {
                    table_.data(), PPROFD_CAPTURE_SLOTS),
                &whole_host_) {}
 
+  static size_t BucketOf(int32_t pid, uint64_t period_ns) {
+    return pprofd_capture_bucket(static_cast<uint32_t>(pid), period_ns);
+  }
+
   // As the kernel half looks.
   bool IsCaptured(int32_t pid, uint64_t period_ns) const {
-    size_t first = PPROFD_CAPTURE_BUCKET(pid, period_ns);
+    size_t first = BucketOf(pid, period_ns);
     return std::any_of(table_.begin() + first,
                        table_.begin() + first + PPROFD_CAPTURE_BUCKET_SLOTS,
                        [&](const pprofd_capture_slot& slot) {
@@ -34,8 +39,7 @@ class CaptureSlotsTest : public testing::Test {
   static std::vector<int32_t> PidsOfOneBucket(size_t count) {
     std::vector<int32_t> pids = {1};
     for (int32_t pid = 2; pids.size() < count; ++pid) {
-      size_t bucket = PPROFD_CAPTURE_BUCKET(pid, kPeriod);
-      if (bucket == PPROFD_CAPTURE_BUCKET(1, kPeriod)) pids.push_back(pid);
+      if (BucketOf(pid, kPeriod) == BucketOf(1, kPeriod)) pids.push_back(pid);
     }
     return pids;
   }
@@ -93,9 +97,23 @@ TEST_F(CaptureSlotsTest, AFullBucketRefusesAndKeepsWhatItHas) {
   EXPECT_TRUE(IsCaptured(pids[3], kPeriod));
 }
 
-TEST_F(CaptureSlotsTest, ThousandProcessesAtOneRateFit) {
-  for (int32_t pid = 1; pid <= 1000; ++pid) {
-    ASSERT_TRUE(slots_.Add(pid, kPeriod).ok()) << pid;
+TEST_F(CaptureSlotsTest, FiveHundredProcessesAtOneRateFit) {
+  for (uint32_t seed = 1; seed <= 200; ++seed) {
+    std::fill(table_.begin(), table_.end(), pprofd_capture_slot{});
+    std::mt19937 random(seed);
+    for (int i = 0; i < 512; ++i) {
+      auto pid = static_cast<int32_t>(random() % 4'194'304 + 1);
+      ASSERT_TRUE(slots_.Add(pid, kPeriod).ok()) << seed << ": " << i;
+    }
+  }
+}
+
+TEST_F(CaptureSlotsTest, PidsInRegularStepsFit) {
+  for (int32_t step : {1, 2, 64, 4096, 6765}) {
+    std::fill(table_.begin(), table_.end(), pprofd_capture_slot{});
+    for (int32_t i = 1; i <= 512; ++i) {
+      ASSERT_TRUE(slots_.Add(i * step, kPeriod).ok()) << step << ": " << i;
+    }
   }
 }
 

@@ -53,10 +53,10 @@ void ProcessWorker::PostRefresh() {
 bool ProcessWorker::TryDefer(Sample& sample) {
   if (deferred_.load(std::memory_order_relaxed) >= kMaxDeferred) return false;
   deferred_.fetch_add(1, std::memory_order_relaxed);
-  Job job(std::move(sample));
+  Job job(DeferredSample{.sample = std::move(sample)});
   if (jobs_.TryPush(std::move(job))) return true;
   deferred_.fetch_sub(1, std::memory_order_relaxed);
-  sample = std::move(std::get<Sample>(job));
+  sample = std::move(std::get<DeferredSample>(job).sample);
   return false;
 }
 
@@ -102,7 +102,7 @@ void ProcessWorker::KeepHouse() {
   parts_.processes.CollectModules(&in_use);
   loader_.CollectModules(&in_use);
   for (const ModuleRef& module : parts_.modules.Retain(in_use, boot)) {
-    Status status = loader_.Forget(module->key);
+    Status status = loader_.Forget(module->key, module->id);
     if (!status.ok()) spdlog::debug("{}", status.ToString());
   }
 }
@@ -119,7 +119,7 @@ void ProcessWorker::Do(NewModuleEvent& event) {
   // the next process may show the file.
   bool is_hopeless = ProcessDir::Open(kProcRoot, event.process).ok();
   Status status = is_hopeless ? loader_.Refuse(module->key, module->id)
-                              : loader_.Forget(module->key);
+                              : loader_.Forget(module->key, module->id);
   if (!status.ok()) spdlog::debug("{}", status.ToString());
 }
 
@@ -157,10 +157,21 @@ void ProcessWorker::LoadVdso() {
   }
 }
 
-void ProcessWorker::Do(Sample& sample) {
+void ProcessWorker::Do(DeferredSample& job) {
+  RefreshJob refresh;
+  Do(refresh);
+  bool is_early = false;
+  UnwoundStack stack = Walk(job.sample, &is_early);
+  if (is_early && !job.was_early) {
+    Job again(
+        DeferredSample{.sample = std::move(job.sample), .was_early = true});
+    if (jobs_.TryPush(std::move(again))) return;
+    job.sample = std::move(std::get<DeferredSample>(again).sample);
+  }
   deferred_.fetch_sub(1, std::memory_order_relaxed);
-  Unwind(sample);
-  parts_.deliver(sample);
+  Count(Counter::samples_deferred);
+  Finish(std::move(stack), job.sample);
+  parts_.deliver(job.sample);
 }
 
 std::optional<Mapping> ProcessWorker::FindMapping(
@@ -204,20 +215,25 @@ ModuleId ProcessWorker::NameModule(const ProcessKey& key,
   return parts_.modules.Add(OpenModule(event))->id;
 }
 
-// Replaces the user half by what the full unwinder finds.
-void ProcessWorker::Unwind(Sample& sample) {
-  Count(Counter::samples_deferred);
-  RefreshJob refresh;
-  Do(refresh);
+// What the full unwinder finds; *is_early: a module has not been announced yet.
+UnwoundStack ProcessWorker::Walk(const Sample& sample, bool* is_early) {
   std::optional<ProcMaps> maps;  // read when first needed
   UnwoundStack stack = unwinder_.Unwind(
       sample.raw.front(),
       [&](VirtualAddr address) { return FindMapping(sample, address, maps); },
-      [&](ModuleId id) { return parts_.modules.Find(id); });
+      [&](ModuleId id) {
+        *is_early |= !parts_.modules.Contains(id);
+        return parts_.modules.Find(id);
+      });
   if (stack.reason == PPROFD_REASON_NO_MAPPING &&
       !ProcessDir::Open(kProcRoot, sample.process).ok()) {
     stack.reason = PPROFD_REASON_PROCESS_GONE;
   }
+  return stack;
+}
+
+// Replaces the user half by the unwound one.
+void ProcessWorker::Finish(UnwoundStack stack, Sample& sample) {
   sample.raw.clear();
   // The kernel half kept more when the copy was too short to go further.
   size_t known = sample.stack.size() - sample.kernel_frame_count;

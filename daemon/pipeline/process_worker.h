@@ -2,7 +2,8 @@
 // tables, reads /proc, finishes deferred stacks, keeps house.
 //
 // One queue in arrival order, so that a deferred sample finds the modules that
-// were announced before it ready.
+// were announced before it ready. One that meets a module announced behind it
+// (a mapping that a later sample has shown) goes to the end of the queue, once.
 // Owns: the thread, TableLoader, StackUnwinder. Borrows: the rest.
 // Thread: Start and Stop on one thread; Post… and Flush from any.
 // Bound: kMaxJobs in the queue, kMaxDeferred of them copied stacks. A new
@@ -73,17 +74,23 @@ class ProcessWorker {
   struct FlushJob {
     uint64_t number = 0;
   };
-  using Job = std::variant<NewModuleEvent, Sample, RefreshJob, FlushJob>;
+  struct DeferredSample {
+    Sample sample;
+    bool was_early = false;  // some module was still to come
+  };
+  using Job =
+      std::variant<NewModuleEvent, DeferredSample, RefreshJob, FlushJob>;
 
   void Run();
   void KeepHouse();
   void Do(NewModuleEvent& event);
-  void Do(Sample& sample);
+  void Do(DeferredSample& job);
   void Do(RefreshJob&);
   void Do(FlushJob& job);
   void LoadTable(const Module& module);
   void LoadVdso();
-  void Unwind(Sample& sample);
+  UnwoundStack Walk(const Sample& sample, bool* is_early);
+  void Finish(UnwoundStack stack, Sample& sample);
   // `maps` is a scratch for one sample, read at most once.
   std::optional<Mapping> FindMapping(const Sample& sample, VirtualAddr address,
                                      std::optional<ProcMaps>& maps);

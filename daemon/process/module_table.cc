@@ -81,6 +81,11 @@ ModuleRef ModuleTable::Find(ModuleId id) {
   return it->second.module;
 }
 
+bool ModuleTable::Contains(ModuleId id) const {
+  std::lock_guard lock(mutex_);
+  return entries_.contains(id);
+}
+
 ModuleId ModuleTable::FindByMapping(const ProcMapping& mapping) {
   if (mapping.is_vdso()) return ModuleId::kVdso;
   if (mapping.inode == 0) return ModuleId::kNone;

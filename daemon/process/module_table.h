@@ -45,6 +45,8 @@ class ModuleTable {
   // Null for kNone only. A number whose event was lost has a module without
   // path and file that says so.
   ModuleRef Find(ModuleId id);
+  // Whether its event has come.
+  bool Contains(ModuleId id) const;
 
   // The module of a line of /proc/PID/maps, by path and inode; kNone when no
   // sample has met that file.

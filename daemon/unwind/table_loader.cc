@@ -94,7 +94,11 @@ Status TableLoader::Refuse(const pprofd_file_key& key, ModuleId number) {
   return PutRefused(key, number, false);
 }
 
-Status TableLoader::Forget(const pprofd_file_key& key) {
+Status TableLoader::Forget(const pprofd_file_key& key, ModuleId number) {
+  auto known = files_.find(key);
+  if (known != files_.end() && known->second.number != number) {
+    return Status::Ok();
+  }
   Detach(key);
   UpdateGauges();
   return writer_->RemoveModule(key);
@@ -321,7 +325,8 @@ void TableLoader::ForgetIdleFiles() {
             [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [last, key] : idle) {
     if (files_.size() <= LowWater(PPROFD_MAX_MODULES)) break;
-    if (Status status = Forget(key); !status.ok()) LogNotRemoved(status);
+    Status status = Forget(key, files_.at(key).number);
+    if (!status.ok()) LogNotRemoved(status);
   }
 }
 

@@ -60,8 +60,8 @@ class TableLoader {
   // No table will come: samples stop asking. Nothing new for a file that Load
   // refused.
   Status Refuse(const pprofd_file_key& key, ModuleId number);
-  // Its next sample asks again.
-  Status Forget(const pprofd_file_key& key);
+  // Its next sample asks again. Nothing if the file goes by another number now.
+  Status Forget(const pprofd_file_key& key, ModuleId number);
   Status LoadVdso(const UnwindTable& table);
 
   // Starts the next epoch of use; called every few seconds.

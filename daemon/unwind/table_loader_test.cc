@@ -115,17 +115,27 @@ TEST_F(TableLoaderTest, EqualBuildIdsShareOneTable) {
 TEST_F(TableLoaderTest, SharedTableLivesUntilItsLastFileIsForgotten) {
   ASSERT_TRUE(Load(7, ManyRows(1000), "id").ok());
   ASSERT_TRUE(loader_.Share(Key(8), ModuleId{8}, BuildId("id")));
-  ASSERT_TRUE(loader_.Forget(Key(7)).ok());
+  ASSERT_TRUE(loader_.Forget(Key(7), ModuleId{7}).ok());
   EXPECT_EQ(loader_.table_count(), 1u);
-  ASSERT_TRUE(loader_.Forget(Key(8)).ok());
+  ASSERT_TRUE(loader_.Forget(Key(8), ModuleId{8}).ok());
   EXPECT_EQ(loader_.table_count(), 0u);
   EXPECT_FALSE(loader_.Share(Key(9), ModuleId{9}, BuildId("id")));
+}
+
+TEST_F(TableLoaderTest, AnOldNumberDoesNotTakeItsSuccessorAway) {
+  ASSERT_TRUE(Load(7, ManyRows(1000)).ok());
+  ASSERT_TRUE(loader_.Forget(Key(7), ModuleId{7}).ok());
+  ASSERT_TRUE(
+      loader_.Load(Key(7), ModuleId{8}, BuildId(), ManyRows(1000)).ok());
+  ASSERT_TRUE(loader_.Forget(Key(7), ModuleId{7}).ok());
+  ASSERT_NE(Module(7), nullptr);
+  EXPECT_EQ(Module(7)->number, 8u);
 }
 
 TEST_F(TableLoaderTest, RemovedPiecesStayForTheGracePeriod) {
   ASSERT_TRUE(Load(7, ManyRows(1000)).ok());
   size_t used = loader_.used_bytes();
-  ASSERT_TRUE(loader_.Forget(Key(7)).ok());
+  ASSERT_TRUE(loader_.Forget(Key(7), ModuleId{7}).ok());
   EXPECT_EQ(Module(7), nullptr);
   loader_.Collect({10 * kSecond});
   loader_.Collect({11 * kSecond - 1});

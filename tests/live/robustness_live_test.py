@@ -236,6 +236,20 @@ def test_stacks_are_whole_while_mappings_churn(client, targets):
     chain_check(profile, ("churn_map",), share=0.97)
 
 
+def test_a_library_that_takes_the_place_of_another_is_told_apart(client,
+                                                                 targets):
+    target = targets.start("swap_libraries", "60", cwd=TARGETS_DIR)
+    profile = client.profile(target.pid, seconds=4, hz=HZ)
+    truth = target.stop()
+    assert truth["same_address"] > 0.9 * truth["rounds"] > 10
+    chain_check(profile, ("swap_leaf_a", "swap_work", "swap_main", "main"))
+    chain_check(profile, ("swap_leaf_b", "swap_work", "swap_main", "main"))
+    count = {letter: sum(s.count for s in profile.where(
+        lambda s: f"swap_leaf_{letter}" in s.names)) for letter in "ab"}
+    # Each works for the same time; a mapping kept too long would show here.
+    assert 0.45 < count["a"] / (count["a"] + count["b"]) < 0.55, count
+
+
 @pytest.mark.parametrize("mappings", (622, 40_000))
 def test_many_mappings_do_not_cost_stacks(client, targets, mappings):
     target = targets.start("many_vmas", mappings, "60")

@@ -18,6 +18,7 @@ ROOTS = frozenset({
 })
 # A thread on its way out has given up its memory, and its user stack with it.
 EXITING = "[truncated: thread exiting, its memory is gone]"
+MOST_EXITING_SHARE = 0.05
 RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 
 
@@ -45,6 +46,7 @@ class Verdict:
     exact: int = 0
     frames: int = 0
     named_frames: int = 0
+    exiting: int = 0
     by_scenario: collections.Counter = dataclasses.field(
         default_factory=collections.Counter)
     wrong_stacks: collections.Counter = dataclasses.field(
@@ -52,7 +54,10 @@ class Verdict:
 
     @property
     def complete_share(self):
-        return self.complete / max(self.samples, 1)
+        # A few threads end at any time; more cannot be told from blindness.
+        blind = (self.exiting if self.exiting
+                 > MOST_EXITING_SHARE * self.samples else 0)
+        return (self.complete - blind) / max(self.samples, 1)
 
     @property
     def exact_share(self):
@@ -108,6 +113,7 @@ class StackTruth:
                         or bool(own) and own[-1] in self.roots)
             exact = self.is_exact(own)
             verdict.samples += sample.count
+            verdict.exiting += sample.count * (names[-1:] == (EXITING,))
             verdict.complete += complete * sample.count
             verdict.frames += len(names) * sample.count
             verdict.named_frames += (sum(map(bool, names)) * sample.count)

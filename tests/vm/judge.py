@@ -6,6 +6,8 @@ import re
 MAX_VERIFIED_INSTRUCTIONS = 200_000
 MIN_SAMPLES = 50
 MIN_EXACT_SHARE = 0.99
+# Stacks without any function of the program itself are rare.
+MIN_SHOWN_SHARE = 0.8
 # Nothing of the user half is left to be shown.
 EXITING = "[truncated: thread exiting, its memory is gone]"
 
@@ -28,7 +30,8 @@ def verified_instructions(lines):
 
 
 def exact_samples(collapsed, truth):
-    """(samples, those that reach the root by a chain the program can show).
+    """(samples, those that reach the root by a chain the program can show,
+    those that show some of it).
 
     Frames of stripped libraries have no names to check; a chain that was cut
     lacks its outermost own function, or says that it is truncated.
@@ -41,16 +44,17 @@ def exact_samples(collapsed, truth):
     # Interrupted between two calls, a stack lacks the leaf end of its chain.
     known = {tuple(chain[skip:]) for chain in chains
              for skip in range(len(chain) + 1)}
-    total = exact = 0
+    total = exact = shown_count = 0
     for line in collapsed:
         stack, _, count = line.rpartition(" ")
         names = [re.sub(r"_\[[a-z]\]$", "", name) for name in stack.split(";")]
         total += int(count)
         shown = tuple(name for name in reversed(names) if name in own)
+        shown_count += int(count) * bool(shown)
         cut = names[0].startswith("[truncated") and names[0] != EXITING
         if shown in known and (not cut or roots.intersection(shown[-1:])):
             exact += int(count)
-    return total, exact
+    return total, exact, shown_count
 
 
 def judge(console, targets):
@@ -84,8 +88,10 @@ def _judge_target(found, target):
     if status or not truth:
         return True, f"{target}: no profile: {' '.join(collapsed[:2])}"
     try:
-        total, exact = exact_samples(collapsed, json.loads(truth[0]))
+        total, exact, shown = exact_samples(collapsed, json.loads(truth[0]))
     except (ValueError, KeyError) as error:
         return True, f"{target}: unreadable: {error!r}"
     text = f"{target}: {exact} of {total} samples exact"
-    return total < MIN_SAMPLES or exact < MIN_EXACT_SHARE * total, text
+    is_blind = shown < MIN_SHOWN_SHARE * total
+    return (total < MIN_SAMPLES or is_blind
+            or exact < MIN_EXACT_SHARE * total), text

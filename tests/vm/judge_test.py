@@ -49,7 +49,13 @@ def test_a_stack_made_by_the_program_may_end_there():
 
 def test_a_thread_without_memory_has_no_stack_to_miss():
     exiting = "[truncated: thread exiting, its memory is gone]"
-    assert not failures([f"{exiting};do_exit_[k] 60", "Thread;leaf 40"])
+    assert not failures([f"{exiting};do_exit_[k] 5", "Thread;leaf 95"])
+
+
+def test_a_kernel_that_shows_nothing_of_the_program_fails():
+    exiting = "[truncated: thread exiting, its memory is gone]"
+    assert failures([f"{exiting};do_exit_[k] 100"])
+    assert failures(["do_syscall_64_[k] 60", "Thread;leaf 40"])
 
 
 def test_frames_without_names_do_not_matter():
