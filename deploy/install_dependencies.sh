@@ -28,6 +28,7 @@ libdeflate-dev
 libfmt-dev
 libgmock-dev
 libgtest-dev
+liblzma-dev
 libprotobuf-dev
 libspdlog-dev
 libyaml-cpp-dev

@@ -1,5 +1,6 @@
 #include "symbolizer/decompress.h"
 
+#include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -87,6 +88,36 @@ Status InflateZstd(std::span<const uint8_t> input, uint64_t claimed_bytes,
   }
   if (code != 0 || used != claimed_bytes) return BadStream();
   output.resize(used);
+  return Status::Ok();
+}
+
+Status InflateXz(std::span<const uint8_t> input, uint64_t max_bytes,
+                 std::vector<uint8_t>& output) {
+  lzma_stream stream = LZMA_STREAM_INIT;
+  if (lzma_stream_decoder(&stream, kMaxXzMemory, 0) != LZMA_OK) {
+    return BadStream();
+  }
+  std::unique_ptr<lzma_stream, void (*)(lzma_stream*)> cleanup(&stream,
+                                                               lzma_end);
+  output.clear();
+  stream.next_in = input.data();
+  stream.avail_in = input.size();
+  lzma_ret code = LZMA_OK;
+  // One byte more than allowed tells a stream that is too long from one that
+  // ends there.
+  while (code == LZMA_OK && Grow(output, stream.total_out, max_bytes + 1)) {
+    stream.next_out = output.data() + stream.total_out;
+    stream.avail_out = output.size() - stream.total_out;
+    code = lzma_code(&stream, LZMA_FINISH);
+  }
+  if (stream.total_out > max_bytes) {
+    return Status(StatusCode::kExhausted, "decompressed size above the limit");
+  }
+  if (code == LZMA_MEMLIMIT_ERROR || code == LZMA_MEM_ERROR) {
+    return Status(StatusCode::kExhausted, "xz stream needs too much memory");
+  }
+  if (code != LZMA_STREAM_END) return BadStream();
+  output.resize(stream.total_out);
   return Status::Ok();
 }
 

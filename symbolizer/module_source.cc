@@ -22,6 +22,13 @@ bool LooksMangled(const std::string& name) {
   return name.starts_with("_Z") || name.starts_with("_R");
 }
 
+bool HasSymtab(const ElfFile& file) {
+  for (const ElfSection& section : file.sections()) {
+    if (section.type == SHT_SYMTAB) return true;
+  }
+  return false;
+}
+
 std::string Found(const std::string& where, size_t count,
                   const std::string& what) {
   return where + ": " + std::to_string(count) + " " + what;
@@ -115,8 +122,16 @@ void ModuleSource::Discover(Batch& batch) {
                               go->function_count(), "functions"));
   }
   has_dwarf_ = HasDwarf(own);
-  if (has_dwarf_) return;
-  attempts_.push_back(search_.module_path + ": no DWARF");
+  if (!has_dwarf_) {
+    attempts_.push_back(search_.module_path + ": no DWARF");
+    DiscoverDebugFile(own);
+  }
+  if (!HasSymtab(own) && debug_symbols_.symbol_count() == 0) {
+    DiscoverMini(batch);
+  }
+}
+
+void ModuleSource::DiscoverDebugFile(const ElfFile& own) {
   DebugFile found = FindDebugFile(own, search_, attempts_);
   if (!found.fd) return;
   auto map = MapFile(found.fd.get());
@@ -129,6 +144,19 @@ void ModuleSource::Discover(Batch& batch) {
       Found(found.path, debug_symbols_.symbol_count(),
             has_dwarf_ ? "functions, and DWARF" : "functions, no DWARF"));
   debug_fd_ = std::move(found.fd);
+}
+
+void ModuleSource::DiscoverMini(Batch& batch) {
+  auto mini = MiniDebugInfo::Open(*batch.own.elf);
+  std::string where = search_.module_path + " .gnu_debugdata";
+  if (mini.ok()) {
+    mini_symbols_ = SymbolTable::Read(mini->elf(), &own_symbols_);
+    attempts_.push_back(
+        Found(where, mini_symbols_.symbol_count(), "functions"));
+    batch.mini = std::move(*mini);
+  } else {
+    attempts_.push_back(where + ": " + mini.status().message());
+  }
 }
 
 void ModuleSource::OpenDwarf(Batch& batch) {
@@ -214,10 +242,23 @@ std::string ModuleSource::FindSymbolName(Batch& batch, ModuleAddr address) {
       return std::string(NameAt(*batch.debug.elf, *name));
     }
   }
+  std::string packed_name = FindMiniName(batch, address);
+  if (!packed_name.empty()) return packed_name;
   if (auto name = own_symbols_.Find(address)) {
     return std::string(NameAt(*batch.own.elf, *name));
   }
   return PltName(*batch.own.elf, address).value_or("");
+}
+
+std::string ModuleSource::FindMiniName(Batch& batch, ModuleAddr address) {
+  auto name = mini_symbols_.Find(address);
+  if (!name) return "";
+  if (!batch.mini) {
+    auto mini = MiniDebugInfo::Open(*batch.own.elf);
+    if (!mini.ok()) return "";
+    batch.mini = std::move(*mini);
+  }
+  return std::string(NameAt(batch.mini->elf(), *name));
 }
 
 SymbolLine ModuleSource::Present(const CachedLine& line, DemangleStyle style) {
@@ -258,8 +299,8 @@ const std::string& ModuleSource::ShortName(uint32_t linkage_name) {
 
 size_t ModuleSource::bytes() const {
   return sizeof(*this) + own_symbols_.bytes() + debug_symbols_.bytes() +
-         (dwarf_index_ ? dwarf_index_->bytes() : 0) + warm_bytes() +
-         pool_.bytes() + chains_.capacity() * 17 +
+         mini_symbols_.bytes() + (dwarf_index_ ? dwarf_index_->bytes() : 0) +
+         warm_bytes() + pool_.bytes() + chains_.capacity() * 17 +
          cached_lines_.capacity() * sizeof(CachedLine) + short_name_bytes_;
 }
 

@@ -1,11 +1,12 @@
 // ModuleSource: everything known about the names of one module.
 //
 // Sources, best first: DWARF of the file or of its separate debug file, Go's
-// own table, .symtab and .dynsym of both files, stubs of the PLT. Files are
-// opened when an address is not in the cache and closed when the call ends, so
-// that an idle module costs only what was asked of it. Owns: indexes, the cache
-// of chains, the debug file's descriptor. Thread: one owner at a time. Bound:
-// kMaxChains; bytes() for the owner's bound, and Shrink().
+// own table, .symtab of both files or the one that is packed in .gnu_debugdata,
+// .dynsym, stubs of the PLT. Files are opened when an address is not in the
+// cache and closed when the call ends, so that an idle module costs only what
+// was asked of it. Owns: indexes, the cache of chains, the debug file's
+// descriptor. Thread: one owner at a time. Bound: kMaxChains; bytes() for the
+// owner's bound, and Shrink().
 #ifndef SYMBOLIZER_MODULE_SOURCE_H_
 #define SYMBOLIZER_MODULE_SOURCE_H_
 
@@ -23,6 +24,7 @@
 #include "symbolizer/dwarf_index.h"
 #include "symbolizer/elf_file.h"
 #include "symbolizer/go_pclntab.h"
+#include "symbolizer/mini_debug_info.h"
 #include "symbolizer/symbol_pool.h"
 #include "symbolizer/symbol_table.h"
 #include "symbolizer/symbolizer.h"
@@ -65,6 +67,7 @@ class ModuleSource {
     OpenElf debug;
     std::unique_ptr<DwarfFile> dwarf;
     std::optional<GoPclntab> go;
+    std::optional<MiniDebugInfo> mini;
   };
   struct CachedLine {
     uint32_t function = 0;
@@ -78,6 +81,8 @@ class ModuleSource {
 
   bool OpenBatch(Batch& batch);
   void Discover(Batch& batch);
+  void DiscoverDebugFile(const ElfFile& own);
+  void DiscoverMini(Batch& batch);
   void OpenDwarf(Batch& batch);
   // False when the deadline passed.
   bool FillCache(Batch& batch, ModuleAddr address);
@@ -85,6 +90,7 @@ class ModuleSource {
                      std::vector<CodeLine>& lines);
   void AddGoLine(const GoLine& found, std::vector<CodeLine>& lines);
   std::string FindSymbolName(Batch& batch, ModuleAddr address);
+  std::string FindMiniName(Batch& batch, ModuleAddr address);
   SymbolLine Present(const CachedLine& line, DemangleStyle style);
   const std::string& ShortName(uint32_t linkage_name);
 
@@ -95,6 +101,7 @@ class ModuleSource {
   UniqueFd debug_fd_;
   SymbolTable own_symbols_;
   SymbolTable debug_symbols_;
+  SymbolTable mini_symbols_;  // of .gnu_debugdata
   bool has_dwarf_ = false;
   bool dwarf_is_separate_ = false;
   bool has_go_table_ = false;

@@ -128,8 +128,18 @@ void SortBestFirst(const ElfFile& file, uint64_t names_base,
   std::sort(candidates.begin(), candidates.end(), better);
 }
 
+// Start of the first of `named` that ends after `start`. `named` is by address.
+uint64_t FreeUntil(const std::vector<RangeMap::Range>& named, uint64_t start) {
+  auto next = std::partition_point(
+      named.begin(), named.end(),
+      [&](const RangeMap::Range& range) { return range.end <= start; });
+  return next == named.end() ? UINT64_MAX : next->start;
+}
+
 // Keeps the best of each start, and gives unsized ones their end.
-std::vector<RangeMap::Range> ToRanges(const std::vector<Candidate>& sorted) {
+std::vector<RangeMap::Range> ToRanges(
+    const std::vector<Candidate>& sorted,
+    const std::vector<RangeMap::Range>& named_beside) {
   std::vector<RangeMap::Range> ranges;
   uint64_t covered_until = 0;
   for (size_t i = 0; i < sorted.size();) {
@@ -145,6 +155,7 @@ std::vector<RangeMap::Range> ToRanges(const std::vector<Candidate>& sorted) {
     } else {
       if (best.start < covered_until) continue;
       if (i < sorted.size()) end = std::min(end, sorted[i].start);
+      end = std::min(end, FreeUntil(named_beside, best.start));
     }
     ranges.push_back({.start = best.start,
                       .end = end,
@@ -165,7 +176,7 @@ std::string_view NameAt(const ElfFile& file, FileOffset name,
   return {start, strnlen(start, limit)};
 }
 
-SymbolTable SymbolTable::Read(const ElfFile& file) {
+SymbolTable SymbolTable::Read(const ElfFile& file, const SymbolTable* beside) {
   SymbolTable table;
   table.names_base_ = UINT64_MAX;
   std::vector<const ElfSection*> sources;
@@ -181,7 +192,9 @@ SymbolTable SymbolTable::Read(const ElfFile& file) {
     ReadSymbols(file, *source, table.names_base_, candidates);
   }
   SortBestFirst(file, table.names_base_, candidates);
-  std::vector<RangeMap::Range> ranges = ToRanges(candidates);
+  std::vector<RangeMap::Range> ranges =
+      ToRanges(candidates, beside ? beside->functions_.Segments()
+                                  : std::vector<RangeMap::Range>());
   table.symbol_count_ = ranges.size();
   table.functions_ = RangeMap(std::move(ranges));
   return table;

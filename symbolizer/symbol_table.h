@@ -28,8 +28,10 @@ class SymbolTable {
  public:
   static constexpr size_t kMaxSymbols = 4 << 20;
 
-  // Functions of `file`; empty when it has none.
-  static SymbolTable Read(const ElfFile& file);
+  // Functions of `file`; empty when it has none. Symbols without a size take
+  // no bytes that `beside`, another table of the same code, has a name for.
+  static SymbolTable Read(const ElfFile& file,
+                          const SymbolTable* beside = nullptr);
 
   // Offset of the name of the function at `address` in the file's bytes.
   std::optional<FileOffset> Find(ModuleAddr address) const;

@@ -1,21 +1,15 @@
 #include "symbolizer/symbolizer.h"
 
-#include <elf.h>
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <cstring>
-#include <filesystem>
 #include <string>
 #include <vector>
 
-#include "daemon/base/unique_handle.h"
-#include "symbolizer/elf_file.h"
-#include "symbolizer/symbol_table.h"
+#include "symbolizer/testdata/known_code.h"
 
 namespace pprofd {
 namespace {
@@ -26,43 +20,11 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-// Built beside the test; see CMakeLists.txt.
-std::string TargetPath(const std::string& variant) {
-  return std::string(PPROFD_KNOWN_CODE) + variant;
-}
-
-UniqueFd Open(const std::string& path) {
-  return UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-}
-
-auto NoDeadline() {
-  return std::chrono::steady_clock::now() + std::chrono::hours(1);
-}
-
-// Value of a symbol of the unstripped target.
-ModuleAddr AddressOf(const std::string& wanted) {
-  UniqueFd fd = Open(TargetPath(""));
-  auto map = MapFile(fd.get());
-  auto elf = ElfFile::Parse(Bytes(*map));
-  const ElfSection* symtab = elf->FindSection(".symtab");
-  const ElfSection& strings = elf->sections()[symtab->link];
-  for (uint64_t i = 0; i < symtab->size; i += sizeof(Elf64_Sym)) {
-    Elf64_Sym symbol;
-    std::memcpy(&symbol, elf->bytes().data() + symtab->offset.value + i,
-                sizeof(symbol));
-    if (NameAt(*elf, {strings.offset.value + symbol.st_name}) == wanted) {
-      return {symbol.st_value};
-    }
-  }
-  ADD_FAILURE() << "no symbol " << wanted;
-  return {};
-}
-
 class SymbolizerTest : public testing::TestWithParam<const char*> {
  protected:
   SymbolChain Lookup(const std::string& path, ModuleAddr address,
                      DemangleStyle style = DemangleStyle::kShort) {
-    UniqueFd fd = Open(path);
+    UniqueFd fd = OpenFile(path);
     EXPECT_TRUE(fd) << path;
     return symbolizer_
         .SymbolizeModule(fd.get(), path, path, "", std::array{address}, style,
@@ -103,7 +65,7 @@ INSTANTIATE_TEST_SUITE_P(Variants, DwarfTest,
                          });
 
 TEST_F(SymbolizerTest, SaysWhatTheSourcesCanGive) {
-  UniqueFd fd = Open(TargetPath(""));
+  UniqueFd fd = OpenFile(TargetPath(""));
   ModuleSymbols with_dwarf = symbolizer_.SymbolizeModule(
       fd.get(), "a", "/a", "", {}, DemangleStyle::kShort, NoDeadline());
   EXPECT_THAT(with_dwarf.chains, IsEmpty());
@@ -149,7 +111,7 @@ TEST_F(SymbolizerTest, TellsWhatItTried) {
 }
 
 TEST_F(SymbolizerTest, AnswersNothingAfterTheDeadline) {
-  UniqueFd fd = Open(TargetPath(""));
+  UniqueFd fd = OpenFile(TargetPath(""));
   std::array addresses{AddressOf("main")};
   auto past = std::chrono::steady_clock::now() - std::chrono::seconds(1);
   EXPECT_THAT(symbolizer_
@@ -169,7 +131,7 @@ TEST_F(SymbolizerTest, KeepsItsCacheWithinTheBound) {
   Symbolizer::Options options;
   options.max_cache_bytes = 8 << 10;
   Symbolizer small(options);
-  UniqueFd fd = Open(TargetPath(""));
+  UniqueFd fd = OpenFile(TargetPath(""));
   for (int i = 0; i < 20; ++i) {
     small.SymbolizeModule(fd.get(), std::to_string(i), "/k", "",
                           std::array{AddressOf("main")}, DemangleStyle::kShort,
@@ -191,7 +153,7 @@ TEST_F(SymbolizerTest, LeavesNonElfFilesUnnamedWithAReason) {
 
 // Bytes of the file are broken one by one; whatever the answer, it comes.
 TEST_F(SymbolizerTest, SurvivesBrokenFiles) {
-  UniqueFd original = Open(TargetPath(""));
+  UniqueFd original = OpenFile(TargetPath(""));
   auto map = MapFile(original.get());
   std::vector<uint8_t> bytes(Bytes(*map).begin(), Bytes(*map).end());
   std::vector<ModuleAddr> addresses{
