@@ -15,6 +15,7 @@ clang-19
 clang-format-19
 clang-tidy-19
 cmake
+dwz
 g++-12
 gcc-12
 git
@@ -40,6 +41,7 @@ ninja-build
 pkg-config
 protobuf-compiler
 python3
+xz-utils
 zlib1g-dev
 "
 BUILD_BACKPORTS="

@@ -16,11 +16,6 @@
 namespace pprofd {
 namespace {
 
-struct Candidate {
-  std::string root;
-  std::string path;
-};
-
 uint32_t Crc(std::span<const uint8_t> bytes) {
   uLong crc = crc32(0, nullptr, 0);
   constexpr size_t kChunk = 1 << 24;
@@ -32,8 +27,8 @@ uint32_t Crc(std::span<const uint8_t> bytes) {
 }
 
 // Empty if the file at `fd` is the module's debug file, else why it is not.
-std::string WhyUnfit(int fd, const BuildId& build_id,
-                     const std::optional<DebugLink>& link) {
+std::string WhyNotDebugFile(int fd, const BuildId& build_id,
+                            const std::optional<DebugLink>& link) {
   auto map = MapFile(fd);
   if (!map.ok()) return map.status().message();
   auto elf = ElfFile::Parse(Bytes(*map));
@@ -47,38 +42,19 @@ std::string WhyUnfit(int fd, const BuildId& build_id,
   return Crc(Bytes(*map)) == link->crc ? "" : "other CRC";
 }
 
-std::string Folder(const std::string& path) {
-  size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
-std::vector<Candidate> ListCandidates(const BuildId& build_id,
-                                      const std::optional<DebugLink>& link,
-                                      const DebugFileSearch& search) {
-  std::vector<std::string> paths;
-  std::string hex = build_id.Hex();
-  if (hex.size() > 2) {
-    for (const std::string& folder : search.debug_roots) {
-      paths.push_back(folder + "/.build-id/" + hex.substr(0, 2) + "/" +
-                      hex.substr(2) + ".debug");
-    }
-  }
+std::vector<std::string> ListPaths(const BuildId& build_id,
+                                   const std::optional<DebugLink>& link,
+                                   const DebugFileSearch& search) {
+  std::vector<std::string> paths = BuildIdPaths(build_id, search);
   if (link && search.module_path.starts_with('/')) {
-    std::string folder = Folder(search.module_path);
+    std::string folder = FolderOf(search.module_path);
     paths.push_back(folder + "/" + link->name);
     paths.push_back(folder + "/.debug/" + link->name);
     for (const std::string& debug_root : search.debug_roots) {
       paths.push_back(debug_root + folder + "/" + link->name);
     }
   }
-  std::vector<Candidate> candidates;
-  if (!search.root.empty()) {
-    for (const std::string& path : paths) {
-      candidates.push_back({search.root, path});
-    }
-  }
-  for (const std::string& path : paths) candidates.push_back({"/", path});
-  return candidates;
+  return paths;
 }
 
 }  // namespace
@@ -97,6 +73,41 @@ std::optional<DebugLink> ReadDebugLink(const ElfFile& file) {
                        link.name.find('/') == std::string::npos;
   if (!reader.ok() || !is_plain_name) return std::nullopt;
   return link;
+}
+
+std::vector<std::string> BuildIdPaths(const BuildId& build_id,
+                                      const DebugFileSearch& search) {
+  std::vector<std::string> paths;
+  std::string hex = build_id.Hex();
+  if (hex.size() <= 2) return paths;
+  for (const std::string& folder : search.debug_roots) {
+    paths.push_back(folder + "/.build-id/" + hex.substr(0, 2) + "/" +
+                    hex.substr(2) + ".debug");
+  }
+  return paths;
+}
+
+std::string FolderOf(const std::string& path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+DebugFile OpenFirstFit(const std::vector<std::string>& paths,
+                       const DebugFileSearch& search, const WhyUnfit& why_unfit,
+                       std::vector<std::string>& attempts) {
+  std::vector<std::string> roots{"/"};
+  if (!search.root.empty()) roots.insert(roots.begin(), search.root);
+  for (const std::string& root : roots) {
+    for (const std::string& path : paths) {
+      auto fd = OpenInRoot(root, path);
+      if (!fd.ok()) continue;
+      DebugFile file{.fd = std::move(*fd), .root = root, .path = path};
+      std::string reason = why_unfit(file.fd.get());
+      if (reason.empty()) return file;
+      attempts.push_back(file.Shown() + ": " + reason);
+    }
+  }
+  return {};
 }
 
 Result<UniqueFd> OpenInRoot(const std::string& root, const std::string& path) {
@@ -127,16 +138,10 @@ DebugFile FindDebugFile(const ElfFile& module, const DebugFileSearch& search,
     attempts.push_back("separate debug file: neither build ID nor debug link");
     return {};
   }
-  std::vector<Candidate> candidates = ListCandidates(build_id, link, search);
-  for (const Candidate& candidate : candidates) {
-    auto fd = OpenInRoot(candidate.root, candidate.path);
-    if (!fd.ok()) continue;
-    std::string shown =
-        (candidate.root == "/" ? "" : candidate.root) + candidate.path;
-    std::string reason = WhyUnfit(fd->get(), build_id, link);
-    if (reason.empty()) return {.fd = std::move(*fd), .path = shown};
-    attempts.push_back(shown + ": " + reason);
-  }
+  auto why_unfit = [&](int fd) { return WhyNotDebugFile(fd, build_id, link); };
+  DebugFile found = OpenFirstFit(ListPaths(build_id, link, search), search,
+                                 why_unfit, attempts);
+  if (found.fd) return found;
   std::string tried;
   for (const std::string& debug_root : search.debug_roots) {
     tried += (tried.empty() ? "" : ", ") + debug_root;

@@ -11,6 +11,7 @@
 #define SYMBOLIZER_DEBUG_FILES_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,13 +39,31 @@ struct DebugFileSearch {
 
 struct DebugFile {
   UniqueFd fd;
+  std::string root;  // that `path` is in
   std::string path;
+
+  std::string Shown() const { return (root == "/" ? "" : root) + path; }
 };
 
 // Null fd when there is none; each file that was there and unfit, and the
 // outcome, is told in `attempts`.
 DebugFile FindDebugFile(const ElfFile& module, const DebugFileSearch& search,
                         std::vector<std::string>& attempts);
+
+// .build-id/xx/yyyy.debug under each debug folder; none for a short ID.
+std::vector<std::string> BuildIdPaths(const BuildId& build_id,
+                                      const DebugFileSearch& search);
+
+// Opens the first of `paths` that `why_unfit` has nothing to say against, all
+// of them in the target's root, then all on the host. Null fd when there is
+// none; the unfit are told in `attempts`.
+using WhyUnfit = std::function<std::string(int fd)>;
+DebugFile OpenFirstFit(const std::vector<std::string>& paths,
+                       const DebugFileSearch& search, const WhyUnfit& why_unfit,
+                       std::vector<std::string>& attempts);
+
+// Without the last part; "" if there is no other.
+std::string FolderOf(const std::string& path);
 
 // Opens a regular file for reading; links cannot lead out of `root`.
 Result<UniqueFd> OpenInRoot(const std::string& root, const std::string& path);

@@ -16,12 +16,14 @@ namespace pprofd {
 namespace {
 
 // Sections that nobody here reads, a third of what there is; libdw would
-// decompress them all the same.
+// decompress them all the same. The link to an alternate file is for us to
+// follow: libdw would open whatever path it names.
 bool IsUnread(const ElfSection& section) {
   static constexpr std::array<std::string_view, 8> kUnread = {
       "aranges", "frame", "loc",   "loclists",
       "macinfo", "macro", "names", "pubtypes"};
   std::string_view name = section.name;
+  if (name == ".gnu_debugaltlink") return true;
   for (std::string_view prefix : {".debug_", ".zdebug_"}) {
     if (!name.starts_with(prefix)) continue;
     name.remove_prefix(prefix.size());
@@ -108,8 +110,10 @@ LineSections FindLineSections(Dwarf* dwarf) {
   return sections;
 }
 
-Result<std::unique_ptr<DwarfFile>> DwarfFile::Open(MemoryMap map) {
+Result<std::unique_ptr<DwarfFile>> DwarfFile::Open(
+    MemoryMap map, std::unique_ptr<DwarfFile> alternate) {
   std::unique_ptr<DwarfFile> file(new DwarfFile());
+  file->alternate_ = std::move(alternate);
   file->map_ = std::move(map);
   ASSIGN_OR_RETURN(ElfFile elf, ElfFile::Parse(Bytes(file->map_)));
   ASSIGN_OR_RETURN(file->decompressed_bytes_, ClaimedDecompressedBytes(elf));
@@ -144,11 +148,13 @@ Result<std::unique_ptr<DwarfFile>> DwarfFile::Open(MemoryMap map) {
 
 Status DwarfFile::Restart() {
   dwarf_.Reset();
+  if (alternate_) RETURN_IF_ERROR(alternate_->Restart());
   dwarf_.Reset(dwarf_begin_elf(elf_.get(), DWARF_C_READ, nullptr));
   if (!dwarf_) {
     return Status(StatusCode::kNotFound,
                   std::string("libdw: ") + dwarf_errmsg(-1));
   }
+  if (alternate_) dwarf_setalt(dwarf_.get(), alternate_->dwarf());
   line_sections_ = FindLineSections(dwarf_.get());
   return Status::Ok();
 }

@@ -1,9 +1,12 @@
-// DwarfFile: libdw's view of one ELF file, and the line sections beside it.
+// DwarfFile: libdw's view of one ELF file, of the alternate file that dwz made,
+// and the line sections beside it.
 //
+// libdw opens no file: it gets memory only, links to alternate files are hidden
+// from it, and it is never asked for the split unit of a skeleton.
 // libdw keeps whatever it parses (abbreviations, units) until the end;
 // Restart() throws that away and costs next to nothing. Files are mapped by us,
 // never by libdw, so that a file cut while in use reads as zeros (see MapFile).
-// Owns: the mapping, Elf, Dwarf. Borrows: nothing.
+// Owns: the mapping, Elf, Dwarf, the alternate file. Borrows: nothing.
 // Thread: one owner at a time.
 // Bound: kMaxDecompressedBytes of compressed sections.
 // Fails: Corrupt, Unsupported, NotFound (no DWARF in it), Exhausted.
@@ -47,12 +50,17 @@ class DwarfFile {
  public:
   static constexpr uint64_t kMaxDecompressedBytes = 512 << 20;
 
-  static Result<std::unique_ptr<DwarfFile>> Open(MemoryMap map);
+  static Result<std::unique_ptr<DwarfFile>> Open(
+      MemoryMap map, std::unique_ptr<DwarfFile> alternate = nullptr);
 
   Dwarf* dwarf() { return dwarf_.get(); }
+  DwarfFile* alternate() { return alternate_.get(); }
   const LineSections& line_sections() const { return line_sections_; }
   // Of compressed sections, which live in memory while the file is open.
-  uint64_t decompressed_bytes() const { return decompressed_bytes_; }
+  uint64_t decompressed_bytes() const {
+    return decompressed_bytes_ +
+           (alternate_ ? alternate_->decompressed_bytes() : 0);
+  }
   // Start and end of the code of the file: ranges outside of it are left-overs
   // of functions that the linker dropped.
   uint64_t code_start() const { return code_start_; }
@@ -64,6 +72,7 @@ class DwarfFile {
  private:
   DwarfFile() = default;
 
+  std::unique_ptr<DwarfFile> alternate_;  // outlives dwarf_
   MemoryMap map_;
   UniqueHandle<ElfHandleTraits> elf_;
   UniqueHandle<DwarfHandleTraits> dwarf_;

@@ -3,71 +3,21 @@
 #include <dwarf.h>
 
 #include <algorithm>
-#include <cstring>
-#include <string_view>
-
-#include "symbolizer/demangle.h"
 
 namespace pprofd {
 namespace {
 
-constexpr size_t kMaxNameBytes = 64 << 10;
-constexpr size_t kMaxHeaders = 64;
-constexpr std::string_view kUnnamedType = "{unnamed type}";
-constexpr int kMaxScopeDepth = 8;  // functions inside of functions
 // libdw keeps abbreviations of each unit it has seen, some 30 KB each.
 constexpr size_t kUnitsBetweenRestarts = 128;
 
-// Text of an attribute, of the DIE or of those it refers to; "" if absent.
-std::string_view TextOf(Dwarf_Die* die, unsigned name) {
-  Dwarf_Attribute attribute;
-  if (dwarf_attr_integrate(die, name, &attribute) == nullptr) return {};
-  const char* text = dwarf_formstring(&attribute);
-  if (text == nullptr) return {};
-  return {text, strnlen(text, kMaxNameBytes)};
-}
-
-uint64_t NumberOf(Dwarf_Die* die, unsigned name) {
-  Dwarf_Attribute attribute;
-  Dwarf_Word value = 0;
-  if (dwarf_attr_integrate(die, name, &attribute) == nullptr ||
-      dwarf_formudata(&attribute, &value) != 0) {
-    return 0;
-  }
-  return value;
-}
-
-// The DIE at the end of the chain of references: what was declared first.
-Dwarf_Die FirstDeclaration(Dwarf_Die die) {
-  constexpr int kMaxReferences = 16;
-  for (int i = 0; i < kMaxReferences; ++i) {
-    Dwarf_Attribute attribute;
-    Dwarf_Die next;
-    if ((dwarf_attr(&die, DW_AT_abstract_origin, &attribute) == nullptr &&
-         dwarf_attr(&die, DW_AT_specification, &attribute) == nullptr) ||
-        dwarf_formref_die(&attribute, &next) == nullptr) {
-      break;
-    }
-    die = next;
-  }
-  return die;
-}
-
-// Name of a namespace or type.
-std::string ScopePart(Dwarf_Die* die) {
-  std::string name(TextOf(die, DW_AT_name));
-  if (!name.empty()) return name;
-  return dwarf_tag(die) == DW_TAG_namespace ? "(anonymous namespace)"
-                                            : std::string(kUnnamedType);
-}
-
-uint32_t Narrow(uint64_t value) {
-  return static_cast<uint32_t>(std::min<uint64_t>(value, UINT32_MAX));
-}
-
 }  // namespace
 
-DwarfIndex::DwarfIndex(DwarfFile& file) { ListUnits(file); }
+DwarfIndex::DwarfIndex(DwarfFile& file)
+    : names_([this](DieSpace space, uint64_t offset) {
+        return ScopesOf(space, offset);
+      }) {
+  ListUnits(file);
+}
 
 void DwarfIndex::ListUnits(DwarfFile& file) {
   std::vector<RangeMap::Range> ranges;
@@ -138,7 +88,7 @@ UnitIndex& DwarfIndex::IndexOf(DwarfFile& file, Unit& unit) {
   unit.index = std::make_unique<UnitIndex>();
   if (++indexed_since_restart_ >= kUnitsBetweenRestarts) {
     indexed_since_restart_ = 0;
-    headers_.clear();
+    names_.DropViews();
     if (!file.Restart().ok()) return *unit.index;
   }
   Dwarf_Die die;
@@ -161,27 +111,40 @@ DwarfIndex::Answer DwarfIndex::FindInUnit(DwarfFile& file, SymbolPool& pool,
   if (dwarf_offdie(file.dwarf(), unit.die_offset, &unit_die) == nullptr) {
     return Answer::kNothing;
   }
+  UnitReading reading{
+      .file = file, .pool = pool, .unit_die = unit_die, .dwarf = file.dwarf()};
+  if (!innermost) {
+    uint32_t path = names_.FileOf(reading, row->file);
+    lines.push_back(MakeLine({}, path, row->line, row->column));
+    return Answer::kLineOnly;
+  }
+  AddCalls(reading, index, *innermost, row, lines);
+  return Answer::kFunction;
+}
+
+// A call whose name is in a file that is missing is left out: its caller is at
+// the line of the call.
+void DwarfIndex::AddCalls(const UnitReading& unit, const UnitIndex& index,
+                          uint32_t innermost, const LineRow* row,
+                          std::vector<CodeLine>& lines) {
   uint32_t line = 0;
   uint32_t column = 0;
   uint32_t path = 0;
   if (row != nullptr) {
     line = row->line;
     column = row->column;
-    path = FileOf(file, pool, unit_die, row->file);
+    path = names_.FileOf(unit, row->file);
   }
-  if (!innermost) {
-    lines.push_back(MakeLine({}, path, line, column));
-    return Answer::kLineOnly;
-  }
-  for (uint32_t i = *innermost; i != Call::kNone; i = index.calls[i].parent) {
+  for (uint32_t i = innermost; i != Call::kNone; i = index.calls[i].parent) {
     const Call& call = index.calls[i];
-    const Declaration& declaration = Declare(file, pool, call.named_by);
-    lines.push_back(MakeLine(declaration, path, line, column));
+    const Declaration& declaration = names_.Declare(unit, call.named_by);
+    if (!declaration.is_nameless() || call.parent == Call::kNone) {
+      lines.push_back(MakeLine(declaration, path, line, column));
+    }
     line = call.call_line;
     column = call.call_column;
-    path = FileOf(file, pool, unit_die, call.call_file);
+    path = names_.FileOf(unit, call.call_file);
   }
-  return Answer::kFunction;
 }
 
 // A function's file is that of its line, so that tools find the source of the
@@ -197,131 +160,16 @@ CodeLine DwarfIndex::MakeLine(const Declaration& declaration, uint32_t file,
   return {.function = function, .line = line, .column = column};
 }
 
-const DwarfIndex::Declaration& DwarfIndex::Declare(DwarfFile& file,
-                                                   SymbolPool& pool,
-                                                   DieRef ref) {
-  auto [it, is_new] =
-      declarations_.try_emplace(ref.offset * 2 + (ref.is_alternate ? 1 : 0));
-  Declaration& declaration = it->second;
-  if (!is_new) return declaration;
-  Dwarf* dwarf = ref.is_alternate ? dwarf_getalt(file.dwarf()) : file.dwarf();
-  Dwarf_Die die;
-  if (dwarf == nullptr || dwarf_offdie(dwarf, ref.offset, &die) == nullptr) {
-    return declaration;
-  }
-  std::string_view linkage_name = TextOf(&die, DW_AT_linkage_name);
-  if (linkage_name.empty()) {
-    linkage_name = TextOf(&die, DW_AT_MIPS_linkage_name);
-  }
-  declaration.linkage_name = pool.strings().Add(linkage_name);
-  declaration.name = pool.strings().Add(
-      linkage_name.empty() ? NameOf(file, pool, &die, 0)
-                           : std::string(TextOf(&die, DW_AT_name)));
-  declaration.line = Narrow(NumberOf(&die, DW_AT_decl_line));
-  declaration.file = DeclaredFile(file, pool, &die);
-  return declaration;
-}
-
-// The name of a function without linkage name, with the scopes around its first
-// declaration where those are known.
-std::string DwarfIndex::NameOf(DwarfFile& file, SymbolPool& pool,
-                               Dwarf_Die* die, int depth) {
-  std::string name(TextOf(die, DW_AT_name));
-  Dwarf_Die first = FirstDeclaration(*die);
-  if (name.empty() || dwarf_cu_getdwarf(first.cu) != file.dwarf()) return name;
-  uint64_t offset = dwarf_dieoffset(&first);
-  auto after = std::upper_bound(
+const ScopeTable* DwarfIndex::ScopesOf(DieSpace space, uint64_t offset) const {
+  if (space != kOwnDies) return nullptr;
+  auto unit = std::lower_bound(
       units_.begin(), units_.end(), offset,
-      [](uint64_t value, const Unit& u) { return value < u.die_offset; });
-  if (after == units_.begin()) return name;
-  const Unit& unit = *(after - 1);
-  if (unit.index == nullptr || offset >= unit.end_offset) return name;
-  uint32_t scope = unit.index->scopes.FindAround(
-      static_cast<uint32_t>(offset - unit.die_offset));
-  if (scope == Scope::kNone || depth >= kMaxScopeDepth) return name;
-  std::string around = ScopeName(file, pool, unit, scope, depth + 1);
-  bool is_closure = name.starts_with("operator()") || name.find("<lambda") < 2;
-  if (is_closure && around.ends_with(kUnnamedType)) {
-    around.replace(around.size() - kUnnamedType.size(), std::string::npos,
-                   "{lambda}");
+      [](const Unit& u, uint64_t value) { return u.die_offset < value; });
+  if (unit == units_.end() || unit->die_offset != offset ||
+      unit->index == nullptr) {
+    return nullptr;
   }
-  return around + "::" + name;
-}
-
-std::string DwarfIndex::ScopeName(DwarfFile& file, SymbolPool& pool,
-                                  const Unit& unit, uint32_t scope, int depth) {
-  const ScopeTable& scopes = unit.index->scopes;
-  std::vector<uint32_t> path;  // innermost first
-  for (; scope != Scope::kNone; scope = scopes.scope(scope).parent) {
-    path.push_back(scope);
-  }
-  std::string name;
-  for (auto it = path.rbegin(); it != path.rend(); ++it) {
-    uint64_t offset = unit.die_offset + scopes.scope(*it).start;
-    auto known = scope_names_.find(offset);
-    if (known == scope_names_.end()) {
-      std::string whole = ExtendScope(file, pool, offset, name, depth);
-      known = scope_names_.emplace(offset, pool.strings().Add(whole)).first;
-    }
-    name = pool.strings().Get(known->second);
-  }
-  return name;
-}
-
-// The name of the scope at `offset`, which is in the scope `outer`. A function
-// has a name of its own, whatever is around this copy of it.
-std::string DwarfIndex::ExtendScope(DwarfFile& file, SymbolPool& pool,
-                                    uint64_t offset, const std::string& outer,
-                                    int depth) {
-  Dwarf_Die die;
-  if (dwarf_offdie(file.dwarf(), offset, &die) == nullptr) return outer;
-  if (dwarf_tag(&die) == DW_TAG_subprogram) {
-    std::string linkage_name(TextOf(&die, DW_AT_linkage_name));
-    return linkage_name.empty() ? NameOf(file, pool, &die, depth)
-                                : Demangle(linkage_name, DemangleStyle::kShort);
-  }
-  std::string part = ScopePart(&die);
-  bool is_first = outer.empty() || outer.size() > kMaxNameBytes;
-  return is_first ? part : outer + "::" + part;
-}
-
-// File numbers are those of the unit that the attribute was found in.
-uint32_t DwarfIndex::DeclaredFile(DwarfFile& file, SymbolPool& pool,
-                                  Dwarf_Die* die) {
-  Dwarf_Attribute attribute;
-  Dwarf_Word number = 0;
-  Dwarf_Die unit_die;
-  if (dwarf_attr_integrate(die, DW_AT_decl_file, &attribute) == nullptr ||
-      dwarf_formudata(&attribute, &number) != 0 ||
-      dwarf_cu_die(attribute.cu, &unit_die, nullptr, nullptr, nullptr, nullptr,
-                   nullptr, nullptr) == nullptr) {
-    return 0;
-  }
-  return FileOf(file, pool, unit_die, number);
-}
-
-uint32_t DwarfIndex::FileOf(DwarfFile& file, SymbolPool& pool,
-                            Dwarf_Die unit_die, uint64_t number) {
-  Dwarf* dwarf = dwarf_cu_getdwarf(unit_die.cu);
-  bool is_alternate = dwarf != file.dwarf();
-  uint64_t unit = dwarf_dieoffset(&unit_die) * 2 + (is_alternate ? 1 : 0);
-  auto [it, is_new] = files_.try_emplace({unit, number}, 0);
-  if (!is_new) return it->second;
-  auto known = headers_.find(unit);
-  if (known == headers_.end()) {
-    if (headers_.size() >= kMaxHeaders) headers_.clear();
-    UnitFiles files;
-    LineSections sections =
-        is_alternate ? FindLineSections(dwarf) : file.line_sections();
-    if (auto header = UnitLineHeader(sections, &unit_die)) {
-      files.header = std::move(*header);
-    }
-    files.folder = TextOf(&unit_die, DW_AT_comp_dir);
-    known = headers_.emplace(unit, std::move(files)).first;
-  }
-  const UnitFiles& files = known->second;
-  it->second = pool.strings().Add(files.header.Path(number, files.folder));
-  return it->second;
+  return &unit->index->scopes;
 }
 
 void DwarfIndex::DropUnits(size_t max_bytes) {
@@ -341,12 +189,8 @@ void DwarfIndex::DropUnits(size_t max_bytes) {
 }
 
 size_t DwarfIndex::bytes() const {
-  constexpr size_t kHashSlot = 2 * sizeof(void*);
   return unit_bytes_ + ranges_.bytes() + late_ranges_.bytes() +
-         units_.capacity() * sizeof(Unit) +
-         declarations_.size() * (sizeof(Declaration) + kHashSlot) +
-         files_.size() * (sizeof(uint64_t) * 3) +
-         scope_names_.size() * (sizeof(uint64_t) * 2);
+         units_.capacity() * sizeof(Unit) + names_.bytes();
 }
 
 }  // namespace pprofd

@@ -17,10 +17,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/node_hash_map.h"
 #include "daemon/model/ids.h"
 #include "symbolizer/dwarf_file.h"
+#include "symbolizer/dwarf_names.h"
 #include "symbolizer/dwarf_unit.h"
 #include "symbolizer/symbol_pool.h"
 
@@ -46,7 +45,7 @@ class DwarfIndex {
               Deadline deadline, std::vector<CodeLine>& lines);
 
   // To be called before `file` is closed: drops views into it.
-  void EndBatch() { headers_.clear(); }
+  void EndBatch() { names_.DropViews(); }
   // Drops the least recently used unit indexes until at most max_bytes remain.
   void DropUnits(size_t max_bytes);
 
@@ -60,18 +59,6 @@ class DwarfIndex {
     uint64_t last_used = 0;
     std::unique_ptr<UnitIndex> index = nullptr;
   };
-  // What names one function, read from its DIE and those it refers to.
-  struct Declaration {
-    uint32_t name = 0;
-    uint32_t linkage_name = 0;
-    uint32_t file = 0;
-    uint32_t line = 0;
-  };
-  struct UnitFiles {
-    LineHeader header;
-    std::string folder;  // DW_AT_comp_dir
-  };
-
   void ListUnits(DwarfFile& file);
   bool IndexUnrangedUnits(DwarfFile& file, Deadline deadline);
   UnitIndex& IndexOf(DwarfFile& file, Unit& unit);
@@ -79,16 +66,10 @@ class DwarfIndex {
                     ModuleAddr address, std::vector<CodeLine>& lines);
   CodeLine MakeLine(const Declaration& declaration, uint32_t file,
                     uint32_t line, uint32_t column);
-  const Declaration& Declare(DwarfFile& file, SymbolPool& pool, DieRef ref);
-  std::string NameOf(DwarfFile& file, SymbolPool& pool, Dwarf_Die* die,
-                     int depth);
-  std::string ScopeName(DwarfFile& file, SymbolPool& pool, const Unit& unit,
-                        uint32_t scope, int depth);
-  std::string ExtendScope(DwarfFile& file, SymbolPool& pool, uint64_t offset,
-                          const std::string& outer, int depth);
-  uint32_t DeclaredFile(DwarfFile& file, SymbolPool& pool, Dwarf_Die* die);
-  uint32_t FileOf(DwarfFile& file, SymbolPool& pool, Dwarf_Die unit_die,
-                  uint64_t number);
+  void AddCalls(const UnitReading& unit, const UnitIndex& index,
+                uint32_t innermost, const LineRow* row,
+                std::vector<CodeLine>& lines);
+  const ScopeTable* ScopesOf(DieSpace space, uint64_t unit_die) const;
 
   std::vector<Unit> units_;
   RangeMap ranges_;                 // address → number of a unit
@@ -99,12 +80,7 @@ class DwarfIndex {
   size_t unit_bytes_ = 0;
   uint64_t uses_ = 0;
   size_t indexed_since_restart_ = 0;
-  // Key: DIE offset * 2 + is_alternate. Nodes: references stay valid.
-  absl::node_hash_map<uint64_t, Declaration> declarations_;
-  absl::flat_hash_map<uint64_t, uint32_t> scope_names_;  // key: DIE offset
-  // Key: (unit DIE offset * 2 + is_alternate, file number).
-  absl::flat_hash_map<std::pair<uint64_t, uint64_t>, uint32_t> files_;
-  absl::node_hash_map<uint64_t, UnitFiles> headers_;  // of this batch
+  DwarfNames names_;
 };
 
 }  // namespace pprofd

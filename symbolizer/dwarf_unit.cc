@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "symbolizer/die_reference.h"
+
 namespace pprofd {
 namespace {
 
@@ -94,11 +96,13 @@ uint16_t Narrow(Dwarf_Word value) {
 
 class UnitWalk {
  public:
-  UnitWalk(DwarfFile& file, Dwarf_Die unit_die, const void* unit_end)
+  UnitWalk(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end,
+           bool has_scopes)
       : file_(file),
         unit_die_(unit_die),
-        unit_end_(unit_end),
-        is_cplusplus_(IsCplusplus(&unit_die)) {}
+        unit_end_(static_cast<const uint8_t*>(unit_die.addr) +
+                  (unit_end - dwarf_dieoffset(&unit_die))),
+        has_scopes_(has_scopes) {}
 
   UnitIndex Run() {
     Dwarf_Die die;
@@ -157,7 +161,7 @@ class UnitWalk {
     Level level{.call = call,
                 .start = OffsetOf(parent.addr),
                 .is_function = tag == DW_TAG_subprogram};
-    if (is_cplusplus_ && IsNamedScope(tag)) {
+    if (has_scopes_ && IsNamedScope(tag)) {
       level.scope = index_.scopes.Add(level.start, EnclosingScope());
     }
     levels_.push_back(level);
@@ -231,7 +235,7 @@ class UnitWalk {
   DieRef NamedBy(Dwarf_Die* die, bool is_function, CallAttributes& attributes) {
     Dwarf_Die origin;
     if (!is_function && attributes.has_origin &&
-        dwarf_formref_die(&attributes.origin, &origin) != nullptr) {
+        FollowReference(&attributes.origin, &origin)) {
       return {.offset = dwarf_dieoffset(&origin),
               .is_alternate = dwarf_cu_getdwarf(origin.cu) != file_.dwarf()};
     }
@@ -241,7 +245,7 @@ class UnitWalk {
   DwarfFile& file_;
   Dwarf_Die unit_die_;
   const void* unit_end_;
-  const bool is_cplusplus_;
+  const bool has_scopes_;
   std::vector<Level> levels_;  // never empty during the walk
   std::vector<RangeMap::Range> ranges_;
   UnitIndex index_;
@@ -274,11 +278,14 @@ std::optional<LineHeader> UnitLineHeader(const LineSections& sections,
   return LineHeader::Parse(sections, offset);
 }
 
+ScopeTable BuildScopes(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end) {
+  return UnitWalk(file, unit_die, unit_end, true).Run().scopes;
+}
+
 UnitIndex BuildUnitIndex(DwarfFile& file, Dwarf_Die unit_die,
                          uint64_t unit_end) {
-  auto* start = static_cast<const uint8_t*>(unit_die.addr);
-  const void* end = start + (unit_end - dwarf_dieoffset(&unit_die));
-  UnitIndex index = UnitWalk(file, unit_die, end).Run();
+  bool has_scopes = IsCplusplus(&unit_die);
+  UnitIndex index = UnitWalk(file, unit_die, unit_end, has_scopes).Run();
   if (auto header = UnitLineHeader(file.line_sections(), &unit_die)) {
     RangeMap unit_ranges(CodeRanges(file, &unit_die));
     index.lines = LineTable(*header, [&](uint64_t address) {

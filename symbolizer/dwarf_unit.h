@@ -60,6 +60,9 @@ std::vector<RangeMap::Range> CodeRanges(DwarfFile& file, Dwarf_Die* die);
 UnitIndex BuildUnitIndex(DwarfFile& file, Dwarf_Die unit_die,
                          uint64_t unit_end);
 
+// The scopes alone, of a unit that dwz made: it does not say its language.
+ScopeTable BuildScopes(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end);
+
 // The unit's line table header; nothing when there is none.
 std::optional<LineHeader> UnitLineHeader(const LineSections& sections,
                                          Dwarf_Die* unit_die);

@@ -1,9 +1,11 @@
 #include "symbolizer/module_source.h"
 
 #include <elf.h>
+#include <fcntl.h>
 
 #include <algorithm>
 
+#include "symbolizer/alternate_file.h"
 #include "symbolizer/demangle.h"
 #include "symbolizer/plt_names.h"
 
@@ -122,7 +124,12 @@ void ModuleSource::Discover(Batch& batch) {
                               go->function_count(), "functions"));
   }
   has_dwarf_ = HasDwarf(own);
-  if (!has_dwarf_) {
+  if (has_dwarf_) {
+    UniqueFd copy(fcntl(batch.file, F_DUPFD_CLOEXEC, 0));
+    DiscoverAlternate(own, {.fd = std::move(copy),
+                            .root = search_.root.empty() ? "/" : search_.root,
+                            .path = search_.module_path});
+  } else {
     attempts_.push_back(search_.module_path + ": no DWARF");
     DiscoverDebugFile(own);
   }
@@ -141,9 +148,17 @@ void ModuleSource::DiscoverDebugFile(const ElfFile& own) {
   debug_symbols_ = SymbolTable::Read(*elf);
   has_dwarf_ = dwarf_is_separate_ = HasDwarf(*elf);
   attempts_.push_back(
-      Found(found.path, debug_symbols_.symbol_count(),
+      Found(found.Shown(), debug_symbols_.symbol_count(),
             has_dwarf_ ? "functions, and DWARF" : "functions, no DWARF"));
+  if (has_dwarf_) DiscoverAlternate(*elf, found);
   debug_fd_ = std::move(found.fd);
+}
+
+void ModuleSource::DiscoverAlternate(const ElfFile& file,
+                                     const DebugFile& holder) {
+  auto link = ReadAlternateLink(file);
+  if (!link) return;
+  alternate_fd_ = FindAlternateFile(*link, holder, search_, attempts_).fd;
 }
 
 void ModuleSource::DiscoverMini(Batch& batch) {
@@ -163,9 +178,8 @@ void ModuleSource::OpenDwarf(Batch& batch) {
   if (!has_dwarf_ || batch.dwarf != nullptr) return;
   batch.dwarf = std::move(warm_dwarf_);
   if (batch.dwarf == nullptr) {
-    auto map = MapFile(dwarf_is_separate_ ? debug_fd_.get() : batch.file);
-    auto opened = map.ok() ? DwarfFile::Open(std::move(*map))
-                           : Result<std::unique_ptr<DwarfFile>>(map.status());
+    auto opened =
+        OpenDwarfFile(dwarf_is_separate_ ? debug_fd_.get() : batch.file);
     if (!opened.ok()) {
       has_dwarf_ = false;
       attempts_.push_back("DWARF: " + opened.status().message());
@@ -178,6 +192,25 @@ void ModuleSource::OpenDwarf(Batch& batch) {
     attempts_.push_back(
         Found("DWARF", dwarf_index_->unit_count(), "compilation units"));
   }
+}
+
+Result<std::unique_ptr<DwarfFile>> ModuleSource::OpenDwarfFile(int file) {
+  std::unique_ptr<DwarfFile> alternate;
+  if (alternate_fd_) {
+    auto map = MapFile(alternate_fd_.get());
+    Status status = map.status();
+    if (map.ok()) {
+      auto opened = DwarfFile::Open(std::move(*map));
+      status = opened.status();
+      if (opened.ok()) alternate = std::move(*opened);
+    }
+    if (!status.ok()) {
+      attempts_.push_back("alternate debug file: " + status.message());
+      alternate_fd_.Reset();
+    }
+  }
+  ASSIGN_OR_RETURN(MemoryMap map, MapFile(file));
+  return DwarfFile::Open(std::move(map), std::move(alternate));
 }
 
 bool ModuleSource::FillCache(Batch& batch, ModuleAddr address) {

@@ -1,12 +1,12 @@
 // ModuleSource: everything known about the names of one module.
 //
-// Sources, best first: DWARF of the file or of its separate debug file, Go's
-// own table, .symtab of both files or the one that is packed in .gnu_debugdata,
-// .dynsym, stubs of the PLT. Files are opened when an address is not in the
-// cache and closed when the call ends, so that an idle module costs only what
-// was asked of it. Owns: indexes, the cache of chains, the debug file's
-// descriptor. Thread: one owner at a time. Bound: kMaxChains; bytes() for the
-// owner's bound, and Shrink().
+// Sources, best first: DWARF of the file or of its separate debug file, with
+// what dwz moved to an alternate file, Go's own table, .symtab of both files or
+// the one that is packed in .gnu_debugdata, .dynsym, stubs of the PLT. Files
+// are opened when an address is not in the cache and closed when the call ends,
+// so that an idle module costs only what was asked of it. Owns: indexes, the
+// cache of chains, the debug file's descriptor. Thread: one owner at a time.
+// Bound: kMaxChains; bytes() for the owner's bound, and Shrink().
 #ifndef SYMBOLIZER_MODULE_SOURCE_H_
 #define SYMBOLIZER_MODULE_SOURCE_H_
 
@@ -82,8 +82,10 @@ class ModuleSource {
   bool OpenBatch(Batch& batch);
   void Discover(Batch& batch);
   void DiscoverDebugFile(const ElfFile& own);
+  void DiscoverAlternate(const ElfFile& file, const DebugFile& holder);
   void DiscoverMini(Batch& batch);
   void OpenDwarf(Batch& batch);
+  Result<std::unique_ptr<DwarfFile>> OpenDwarfFile(int file);
   // False when the deadline passed.
   bool FillCache(Batch& batch, ModuleAddr address);
   void AddSymbolName(Batch& batch, ModuleAddr address,
@@ -99,6 +101,7 @@ class ModuleSource {
   std::string unusable_;  // why the file has no names at all
   std::vector<std::string> attempts_;
   UniqueFd debug_fd_;
+  UniqueFd alternate_fd_;  // of dwz
   SymbolTable own_symbols_;
   SymbolTable debug_symbols_;
   SymbolTable mini_symbols_;  // of .gnu_debugdata

@@ -1,0 +1,69 @@
+#include "symbolizer/die_reference.h"
+
+#include <dwarf.h>
+
+#include "symbolizer/byte_reader.h"
+
+namespace pprofd {
+
+bool FollowReference(Dwarf_Attribute* attribute, Dwarf_Die* result) {
+  unsigned form = dwarf_whatform(attribute);
+  if (form != DW_FORM_ref_sup4 && form != DW_FORM_ref_sup8) {
+    return dwarf_formref_die(attribute, result) != nullptr;
+  }
+  Dwarf* other = dwarf_getalt(dwarf_cu_getdwarf(attribute->cu));
+  ByteReader reader(BytesFrom(*attribute));
+  uint64_t offset = reader.Unsigned(form == DW_FORM_ref_sup4 ? 4 : 8);
+  return other != nullptr && reader.ok() &&
+         dwarf_offdie(other, offset, result) != nullptr;
+}
+
+bool FollowOrigin(Dwarf_Die* die) {
+  Dwarf_Attribute attribute;
+  Dwarf_Die next;
+  if ((dwarf_attr(die, DW_AT_abstract_origin, &attribute) == nullptr &&
+       dwarf_attr(die, DW_AT_specification, &attribute) == nullptr) ||
+      !FollowReference(&attribute, &next)) {
+    return false;
+  }
+  *die = next;
+  return true;
+}
+
+bool FindAttribute(Dwarf_Die die, unsigned name, Dwarf_Attribute* result) {
+  for (int i = 0; i <= kMaxReferences; ++i) {
+    if (dwarf_attr(&die, name, result) != nullptr) return true;
+    if (!FollowOrigin(&die)) return false;
+  }
+  return false;
+}
+
+bool UnitDieOf(Dwarf_CU* unit, Dwarf_Die* unit_die) {
+  return dwarf_cu_die(unit, unit_die, nullptr, nullptr, nullptr, nullptr,
+                      nullptr, nullptr) != nullptr;
+}
+
+uint64_t UnitEnd(Dwarf_Die* unit_die) {
+  uint64_t start = dwarf_dieoffset(unit_die) - dwarf_cuoffset(unit_die);
+  Dwarf_Off end = 0;
+  size_t header_size = 0;
+  if (dwarf_nextcu(dwarf_cu_getdwarf(unit_die->cu), start, &end, &header_size,
+                   nullptr, nullptr, nullptr) != 0 ||
+      end < dwarf_dieoffset(unit_die)) {
+    return 0;
+  }
+  return end;
+}
+
+std::span<const uint8_t> BytesFrom(const Dwarf_Attribute& attribute) {
+  Dwarf_Die unit_die;
+  if (!UnitDieOf(attribute.cu, &unit_die)) return {};
+  uint64_t end_offset = UnitEnd(&unit_die);
+  if (end_offset == 0) return {};
+  auto* start = static_cast<const uint8_t*>(unit_die.addr);
+  auto* end = start + (end_offset - dwarf_dieoffset(&unit_die));
+  if (attribute.valp < start || attribute.valp >= end) return {};
+  return {attribute.valp, end};
+}
+
+}  // namespace pprofd
