@@ -87,27 +87,30 @@ std::span<const uint8_t> SectionBytes(Elf_Scn* section) {
 
 }  // namespace
 
-LineSections FindLineSections(Dwarf* dwarf) {
-  LineSections sections;
+std::span<const uint8_t> FindSection(Dwarf* dwarf, std::string_view name) {
   Elf* elf = dwarf_getelf(dwarf);
   size_t names = 0;
-  if (elf == nullptr || elf_getshdrstrndx(elf, &names) != 0) return sections;
+  if (elf == nullptr || elf_getshdrstrndx(elf, &names) != 0) return {};
   Elf_Scn* section = nullptr;
   while ((section = elf_nextscn(elf, section)) != nullptr) {
     Elf64_Shdr* header = elf64_getshdr(section);
     if (header == nullptr || header->sh_type == SHT_NOBITS) continue;
     const char* text = elf_strptr(elf, names, header->sh_name);
     if (text == nullptr) continue;
-    std::string_view name(text);
-    if (name == ".debug_line" || name == ".zdebug_line") {
-      sections.line = SectionBytes(section);
-    } else if (name == ".debug_str" || name == ".zdebug_str") {
-      sections.str = SectionBytes(section);
-    } else if (name == ".debug_line_str" || name == ".zdebug_line_str") {
-      sections.line_str = SectionBytes(section);
+    std::string_view found(text);
+    for (std::string_view prefix : {".", ".z"}) {
+      if (found.starts_with(prefix) && found.substr(prefix.size()) == name) {
+        return SectionBytes(section);
+      }
     }
   }
-  return sections;
+  return {};
+}
+
+LineSections FindLineSections(Dwarf* dwarf) {
+  return {.line = FindSection(dwarf, "debug_line"),
+          .str = FindSection(dwarf, "debug_str"),
+          .line_str = FindSection(dwarf, "debug_line_str")};
 }
 
 Result<std::unique_ptr<DwarfFile>> DwarfFile::Open(

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "daemon/base/status.h"
@@ -45,6 +46,8 @@ struct LineSections {
 };
 // Views into `dwarf`'s own sections, valid as long as its Elf is.
 LineSections FindLineSections(Dwarf* dwarf);
+// Likewise the section called `.name`, or `.zname` in the old compressed form.
+std::span<const uint8_t> FindSection(Dwarf* dwarf, std::string_view name);
 
 class DwarfFile {
  public:

@@ -12,8 +12,9 @@ constexpr size_t kUnitsBetweenRestarts = 128;
 
 }  // namespace
 
-DwarfIndex::DwarfIndex(DwarfFile& file)
-    : names_([this](DieSpace space, uint64_t offset) {
+DwarfIndex::DwarfIndex(DwarfFile& file, SplitFiles& split_files)
+    : split_files_(split_files),
+      names_([this](DieSpace space, uint64_t offset) {
         return ScopesOf(space, offset);
       }) {
   ListUnits(file);
@@ -31,13 +32,18 @@ void DwarfIndex::ListUnits(DwarfFile& file) {
     Dwarf_Off die_offset = offset + header_size;
     offset = next;
     if (dwarf_offdie(file.dwarf(), die_offset, &die) == nullptr ||
-        dwarf_tag(&die) != DW_TAG_compile_unit) {
+        (dwarf_tag(&die) != DW_TAG_compile_unit &&
+         dwarf_tag(&die) != DW_TAG_skeleton_unit)) {
       continue;
     }
     auto number = static_cast<uint32_t>(units_.size());
     std::vector<RangeMap::Range> unit_ranges = CodeRanges(file, &die);
     if (unit_ranges.empty() && dwarf_haschildren(&die) != 1) continue;
-    units_.push_back({.die_offset = die_offset, .end_offset = next});
+    bool is_skeleton = dwarf_hasattr(&die, DW_AT_dwo_name) == 1 ||
+                       dwarf_hasattr(&die, DW_AT_GNU_dwo_name) == 1;
+    units_.push_back({.die_offset = die_offset,
+                      .end_offset = next,
+                      .is_skeleton = is_skeleton});
     if (unit_ranges.empty()) unranged_.push_back(number);
     for (RangeMap::Range& range : unit_ranges) {
       range.value = number;
@@ -82,18 +88,39 @@ bool DwarfIndex::IndexUnrangedUnits(DwarfFile& file, Deadline deadline) {
   return true;
 }
 
+// nullptr for a unit with DIEs of its own, and once they were missing.
+const SplitUnit* DwarfIndex::SplitOf(DwarfFile& file, Unit& unit) {
+  if (!unit.is_skeleton) return nullptr;
+  if (split_ && split_skeleton_ == unit.die_offset) return &*split_;
+  split_.reset();
+  split_skeleton_ = unit.die_offset;
+  Dwarf_Die die;
+  if (dwarf_offdie(file.dwarf(), unit.die_offset, &die) != nullptr) {
+    if (auto skeleton = ReadSkeleton(die)) {
+      split_ = split_files_.Find(file, *skeleton);
+    }
+  }
+  unit.is_skeleton = split_.has_value();
+  return split_ ? &*split_ : nullptr;
+}
+
 UnitIndex& DwarfIndex::IndexOf(DwarfFile& file, Unit& unit) {
   unit.last_used = ++uses_;
   if (unit.index != nullptr) return *unit.index;
   unit.index = std::make_unique<UnitIndex>();
   if (++indexed_since_restart_ >= kUnitsBetweenRestarts) {
     indexed_since_restart_ = 0;
-    names_.DropViews();
+    EndBatch();
     if (!file.Restart().ok()) return *unit.index;
   }
   Dwarf_Die die;
   if (dwarf_offdie(file.dwarf(), unit.die_offset, &die) != nullptr) {
-    *unit.index = BuildUnitIndex(file, die, unit.end_offset);
+    const SplitUnit* split = SplitOf(file, unit);
+    if (split != nullptr) {
+      Dwarf_Die split_die = split->unit_die();
+      unit.split_offset = dwarf_dieoffset(&split_die);
+    }
+    *unit.index = BuildUnitIndex(file, die, unit.end_offset, split);
   }
   unit_bytes_ += unit.index->bytes();
   return *unit.index;
@@ -117,6 +144,16 @@ DwarfIndex::Answer DwarfIndex::FindInUnit(DwarfFile& file, SymbolPool& pool,
     uint32_t path = names_.FileOf(reading, row->file);
     lines.push_back(MakeLine({}, path, row->line, row->column));
     return Answer::kLineOnly;
+  }
+  if (unit.is_skeleton) {
+    const SplitUnit* split = SplitOf(file, unit);
+    if (split == nullptr) {  // it is gone since the unit was indexed
+      unit_bytes_ -= unit.index->bytes();
+      unit.index.reset();
+      return FindInUnit(file, pool, number, address, lines);
+    }
+    reading.dwarf = split->dwarf();
+    reading.space = kFirstSplitDies + number;
   }
   AddCalls(reading, index, *innermost, row, lines);
   return Answer::kFunction;
@@ -161,6 +198,11 @@ CodeLine DwarfIndex::MakeLine(const Declaration& declaration, uint32_t file,
 }
 
 const ScopeTable* DwarfIndex::ScopesOf(DieSpace space, uint64_t offset) const {
+  if (space >= kFirstSplitDies) {
+    const Unit& unit = units_[space - kFirstSplitDies];
+    bool is_its = unit.index != nullptr && unit.split_offset == offset;
+    return is_its ? &unit.index->scopes : nullptr;
+  }
   if (space != kOwnDies) return nullptr;
   auto unit = std::lower_bound(
       units_.begin(), units_.end(), offset,

@@ -4,8 +4,9 @@
 // ranges; .debug_aranges is often incomplete), and per unit, when an address
 // first falls into it, a UnitIndex. Names are read when first hit. libdw's own
 // look-ups by address are not used: they walk a unit for each question.
-// Owns: the indexes. Borrows: the DwarfFile and SymbolPool of each call, which
-//   must be of the same file, and the same pool, every time.
+// Units whose DIEs are in a file of their own that is missing give lines only.
+// Owns: the indexes. Borrows: SplitFiles; the DwarfFile and SymbolPool of each
+//   call, which must be of the same file, and the same pool, every time.
 // Thread: one owner at a time.
 // Bound: kMaxUnits; DropUnits() for the bytes.
 #ifndef SYMBOLIZER_DWARF_INDEX_H_
@@ -21,6 +22,7 @@
 #include "symbolizer/dwarf_file.h"
 #include "symbolizer/dwarf_names.h"
 #include "symbolizer/dwarf_unit.h"
+#include "symbolizer/split_files.h"
 #include "symbolizer/symbol_pool.h"
 
 namespace pprofd {
@@ -37,15 +39,20 @@ class DwarfIndex {
     kTimeout,  // the deadline passed before the unit was indexed
   };
 
-  // Lists the units of `file`.
-  explicit DwarfIndex(DwarfFile& file);
+  // Lists the units of `file`. `split_files` is borrowed for good.
+  DwarfIndex(DwarfFile& file, SplitFiles& split_files);
 
   // Appends to `lines`, innermost call first.
   Answer Find(DwarfFile& file, SymbolPool& pool, ModuleAddr address,
               Deadline deadline, std::vector<CodeLine>& lines);
 
-  // To be called before `file` is closed: drops views into it.
-  void EndBatch() { names_.DropViews(); }
+  // To be called before `file` is closed: drops views into it, and closes the
+  // files of split units.
+  void EndBatch() {
+    names_.DropViews();
+    split_.reset();
+    split_files_.CloseAll();
+  }
   // Drops the least recently used unit indexes until at most max_bytes remain.
   void DropUnits(size_t max_bytes);
 
@@ -58,9 +65,12 @@ class DwarfIndex {
     uint64_t end_offset = 0;
     uint64_t last_used = 0;
     std::unique_ptr<UnitIndex> index = nullptr;
+    bool is_skeleton = false;   // whose DIEs are not known to be missing
+    uint64_t split_offset = 0;  // of its DIE, where they are
   };
   void ListUnits(DwarfFile& file);
   bool IndexUnrangedUnits(DwarfFile& file, Deadline deadline);
+  const SplitUnit* SplitOf(DwarfFile& file, Unit& unit);
   UnitIndex& IndexOf(DwarfFile& file, Unit& unit);
   Answer FindInUnit(DwarfFile& file, SymbolPool& pool, uint32_t number,
                     ModuleAddr address, std::vector<CodeLine>& lines);
@@ -71,6 +81,9 @@ class DwarfIndex {
                 std::vector<CodeLine>& lines);
   const ScopeTable* ScopesOf(DieSpace space, uint64_t unit_die) const;
 
+  SplitFiles& split_files_;
+  std::optional<SplitUnit> split_;  // asked for last,
+  uint64_t split_skeleton_ = 0;     // and the offset of its skeleton's DIE
   std::vector<Unit> units_;
   RangeMap ranges_;                 // address → number of a unit
   std::vector<uint32_t> unranged_;  // units that do not say where they are

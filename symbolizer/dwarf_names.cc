@@ -55,6 +55,7 @@ uint32_t Narrow(uint64_t value) {
 }
 
 DieSpace SpaceOf(const UnitReading& unit, Dwarf* dwarf) {
+  if (dwarf == unit.file.dwarf()) return kOwnDies;
   return dwarf == unit.dwarf ? unit.space : kAlternateDies;
 }
 
@@ -180,7 +181,8 @@ std::string DwarfNames::ExtendScope(const UnitReading& unit, Dwarf* dwarf,
   return is_first ? part : outer + "::" + part;
 }
 
-// File numbers are those of the unit that the attribute was found in.
+// File numbers are those of the unit that the attribute was found in; those of
+// a split unit are its skeleton's.
 uint32_t DwarfNames::DeclaredFile(const UnitReading& unit, Dwarf_Die* die) {
   Dwarf_Attribute attribute;
   Dwarf_Word number = 0;
@@ -190,7 +192,11 @@ uint32_t DwarfNames::DeclaredFile(const UnitReading& unit, Dwarf_Die* die) {
       !UnitDieOf(attribute.cu, &unit_die)) {
     return 0;
   }
-  return FileOf(unit, unit_die, number);
+  if (SpaceOf(unit, dwarf_cu_getdwarf(attribute.cu)) < kFirstSplitDies) {
+    return FileOf(unit, unit_die, number);
+  }
+  bool has_own_table = dwarf_tag(&unit_die) == DW_TAG_type_unit;
+  return has_own_table ? 0 : FileOf(unit, unit.unit_die, number);
 }
 
 uint32_t DwarfNames::FileOf(const UnitReading& unit, Dwarf_Die unit_die,

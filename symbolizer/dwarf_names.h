@@ -37,12 +37,13 @@ struct Declaration {
 using DieSpace = uint32_t;
 inline constexpr DieSpace kOwnDies = 0;
 inline constexpr DieSpace kAlternateDies = 1;
+inline constexpr DieSpace kFirstSplitDies = 2;  // one for each split unit
 
 // The unit that names are asked for.
 struct UnitReading {
   DwarfFile& file;
   SymbolPool& pool;
-  Dwarf_Die unit_die;  // in `file`
+  Dwarf_Die unit_die;  // in `file`; a skeleton when the DIEs are elsewhere
   Dwarf* dwarf;        // with the unit's DIEs
   DieSpace space = kOwnDies;
 };

@@ -94,11 +94,22 @@ uint16_t Narrow(Dwarf_Word value) {
   return static_cast<uint16_t>(std::min<Dwarf_Word>(value, UINT16_MAX));
 }
 
+// The parts of `ranges` that are in the code of the file.
+std::vector<RangeMap::Range> InCode(const DwarfFile& file,
+                                    std::vector<RangeMap::Range> ranges) {
+  std::erase_if(ranges, [&](RangeMap::Range& range) {
+    range.end = std::min(range.end, file.code_end());
+    return range.start < file.code_start() || range.start >= file.code_end();
+  });
+  return ranges;
+}
+
 class UnitWalk {
  public:
   UnitWalk(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end,
-           bool has_scopes)
+           bool has_scopes, const SplitUnit* split = nullptr)
       : file_(file),
+        split_(split),
         unit_die_(unit_die),
         unit_end_(static_cast<const uint8_t*>(unit_die.addr) +
                   (unit_end - dwarf_dieoffset(&unit_die))),
@@ -215,7 +226,7 @@ class UnitWalk {
     if (!attributes.has_ranges) return is_function ? Call::kNone : around;
     auto number = static_cast<uint32_t>(index_.calls.size());
     size_t ranges_before = ranges_.size();
-    for (RangeMap::Range range : CodeRanges(file_, die)) {
+    for (RangeMap::Range range : RangesOf(die)) {
       range.priority = static_cast<uint32_t>(levels_.size());
       range.value = number;
       ranges_.push_back(range);
@@ -231,18 +242,25 @@ class UnitWalk {
     return number;
   }
 
+  std::vector<RangeMap::Range> RangesOf(Dwarf_Die* die) {
+    return split_ != nullptr ? InCode(file_, split_->RangesOf(die))
+                             : CodeRanges(file_, die);
+  }
+
   // Inlined calls share the names of their abstract origin.
   DieRef NamedBy(Dwarf_Die* die, bool is_function, CallAttributes& attributes) {
     Dwarf_Die origin;
     if (!is_function && attributes.has_origin &&
         FollowReference(&attributes.origin, &origin)) {
       return {.offset = dwarf_dieoffset(&origin),
-              .is_alternate = dwarf_cu_getdwarf(origin.cu) != file_.dwarf()};
+              .is_alternate = dwarf_cu_getdwarf(origin.cu) !=
+                              dwarf_cu_getdwarf(unit_die_.cu)};
     }
     return {.offset = dwarf_dieoffset(die)};
   }
 
   DwarfFile& file_;
+  const SplitUnit* const split_;
   Dwarf_Die unit_die_;
   const void* unit_end_;
   const bool has_scopes_;
@@ -282,10 +300,12 @@ ScopeTable BuildScopes(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end) {
   return UnitWalk(file, unit_die, unit_end, true).Run().scopes;
 }
 
-UnitIndex BuildUnitIndex(DwarfFile& file, Dwarf_Die unit_die,
-                         uint64_t unit_end) {
-  bool has_scopes = IsCplusplus(&unit_die);
-  UnitIndex index = UnitWalk(file, unit_die, unit_end, has_scopes).Run();
+UnitIndex BuildUnitIndex(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end,
+                         const SplitUnit* split) {
+  Dwarf_Die walked = split != nullptr ? split->unit_die() : unit_die;
+  if (split != nullptr) unit_end = split->end_offset();
+  bool has_scopes = IsCplusplus(&walked);
+  UnitIndex index = UnitWalk(file, walked, unit_end, has_scopes, split).Run();
   if (auto header = UnitLineHeader(file.line_sections(), &unit_die)) {
     RangeMap unit_ranges(CodeRanges(file, &unit_die));
     index.lines = LineTable(*header, [&](uint64_t address) {

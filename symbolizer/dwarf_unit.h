@@ -16,10 +16,12 @@
 #include "symbolizer/dwarf_scopes.h"
 #include "symbolizer/line_program.h"
 #include "symbolizer/range_map.h"
+#include "symbolizer/split_unit.h"
 
 namespace pprofd {
 
-// Where a DIE is: in the file, or in the one that dwz moved common parts to.
+// Where a DIE is: in the file with the unit's DIEs, or in the one that dwz
+// moved common parts to.
 struct DieRef {
   uint64_t offset = 0;
   bool is_alternate = false;
@@ -56,9 +58,10 @@ struct UnitIndex {
 // Address ranges of a DIE that lie in the code of the file.
 std::vector<RangeMap::Range> CodeRanges(DwarfFile& file, Dwarf_Die* die);
 
-// Walks the unit of `unit_die`, which ends at offset `unit_end`.
-UnitIndex BuildUnitIndex(DwarfFile& file, Dwarf_Die unit_die,
-                         uint64_t unit_end);
+// Walks the unit of `unit_die`, which ends at offset `unit_end`. If that is a
+// skeleton, the DIEs are those of `split`, which may be nullptr.
+UnitIndex BuildUnitIndex(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end,
+                         const SplitUnit* split);
 
 // The scopes alone, of a unit that dwz made: it does not say its language.
 ScopeTable BuildScopes(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end);

@@ -151,6 +151,7 @@ void ModuleSource::DiscoverDebugFile(const ElfFile& own) {
       Found(found.Shown(), debug_symbols_.symbol_count(),
             has_dwarf_ ? "functions, and DWARF" : "functions, no DWARF"));
   if (has_dwarf_) DiscoverAlternate(*elf, found);
+  debug_path_ = found.path;
   debug_fd_ = std::move(found.fd);
 }
 
@@ -188,7 +189,8 @@ void ModuleSource::OpenDwarf(Batch& batch) {
     batch.dwarf = std::move(*opened);
   }
   if (dwarf_index_ == nullptr) {
-    dwarf_index_ = std::make_unique<DwarfIndex>(*batch.dwarf);
+    split_files_ = std::make_unique<SplitFiles>(search_, debug_path_);
+    dwarf_index_ = std::make_unique<DwarfIndex>(*batch.dwarf, *split_files_);
     attempts_.push_back(
         Found("DWARF", dwarf_index_->unit_count(), "compilation units"));
   }
@@ -330,10 +332,21 @@ const std::string& ModuleSource::ShortName(uint32_t linkage_name) {
   return it->second;
 }
 
+std::vector<std::string> ModuleSource::attempts() const {
+  std::vector<std::string> result = attempts_;
+  if (split_files_) {
+    for (std::string& attempt : split_files_->attempts()) {
+      result.push_back(std::move(attempt));
+    }
+  }
+  return result;
+}
+
 size_t ModuleSource::bytes() const {
   return sizeof(*this) + own_symbols_.bytes() + debug_symbols_.bytes() +
          mini_symbols_.bytes() + (dwarf_index_ ? dwarf_index_->bytes() : 0) +
-         warm_bytes() + pool_.bytes() + chains_.capacity() * 17 +
+         (split_files_ ? split_files_->bytes() : 0) + warm_bytes() +
+         pool_.bytes() + chains_.capacity() * 17 +
          cached_lines_.capacity() * sizeof(CachedLine) + short_name_bytes_;
 }
 

@@ -1,12 +1,13 @@
 // ModuleSource: everything known about the names of one module.
 //
 // Sources, best first: DWARF of the file or of its separate debug file, with
-// what dwz moved to an alternate file, Go's own table, .symtab of both files or
-// the one that is packed in .gnu_debugdata, .dynsym, stubs of the PLT. Files
-// are opened when an address is not in the cache and closed when the call ends,
-// so that an idle module costs only what was asked of it. Owns: indexes, the
-// cache of chains, the debug file's descriptor. Thread: one owner at a time.
-// Bound: kMaxChains; bytes() for the owner's bound, and Shrink().
+// what dwz moved to an alternate file and units split off, Go's own table,
+// .symtab of both files or the one that is packed in .gnu_debugdata, .dynsym,
+// stubs of the PLT. Files are opened when an address is not in the cache and
+// closed when the call ends, so that an idle module costs only what was asked
+// of it. Owns: indexes, the cache of chains, the debug file's descriptor.
+// Thread: one owner at a time. Bound: kMaxChains; bytes() for the owner's
+// bound, and Shrink().
 #ifndef SYMBOLIZER_MODULE_SOURCE_H_
 #define SYMBOLIZER_MODULE_SOURCE_H_
 
@@ -25,6 +26,7 @@
 #include "symbolizer/elf_file.h"
 #include "symbolizer/go_pclntab.h"
 #include "symbolizer/mini_debug_info.h"
+#include "symbolizer/split_files.h"
 #include "symbolizer/symbol_pool.h"
 #include "symbolizer/symbol_table.h"
 #include "symbolizer/symbolizer.h"
@@ -42,7 +44,7 @@ class ModuleSource {
   ModuleSymbols Symbolize(int file, std::span<const ModuleAddr> addresses,
                           DemangleStyle style, Deadline deadline);
 
-  const std::vector<std::string>& attempts() const { return attempts_; }
+  std::vector<std::string> attempts() const;
   size_t bytes() const;
   // Of decompressed DWARF that is kept for the next call.
   uint64_t warm_bytes() const {
@@ -101,6 +103,7 @@ class ModuleSource {
   std::string unusable_;  // why the file has no names at all
   std::vector<std::string> attempts_;
   UniqueFd debug_fd_;
+  std::string debug_path_;
   UniqueFd alternate_fd_;  // of dwz
   SymbolTable own_symbols_;
   SymbolTable debug_symbols_;
@@ -108,6 +111,7 @@ class ModuleSource {
   bool has_dwarf_ = false;
   bool dwarf_is_separate_ = false;
   bool has_go_table_ = false;
+  std::unique_ptr<SplitFiles> split_files_;  // outlives dwarf_index_
   std::unique_ptr<DwarfIndex> dwarf_index_;
   std::unique_ptr<DwarfFile> warm_dwarf_;
 

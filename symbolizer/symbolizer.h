@@ -56,7 +56,7 @@ class Symbolizer {
  public:
   struct Options {
     size_t max_cache_bytes = 64 << 20;
-    // Searched for separate debug files, in order.
+    // Searched for separate, alternate and split debug files, in order.
     std::vector<std::string> debug_roots{"/usr/lib/debug"};
   };
   explicit Symbolizer(Options options);
@@ -64,10 +64,10 @@ class Symbolizer {
 
   // Names the addresses of one file. `file` is an open descriptor of the ELF
   // file, borrowed for the call; `cache_key` identifies its content (build ID,
-  // or another unique string). `path` is for messages and .gnu_debuglink;
-  // `root` is the prefix under which to look for separate debug files of the
-  // target's own root first (such as "/proc/7/root"), "" = host only.
-  // Addresses not answered by `deadline` have empty chains.
+  // or another unique string). `path` is for messages, and for debug files that
+  // are named by or relative to it; `root` is the prefix under which to look
+  // for those in the target's own root first (such as "/proc/7/root"), "" =
+  // host only. Addresses not answered by `deadline` have empty chains.
   // Addresses are in the module's ELF address space and are looked up as they
   // are: the caller has subtracted 1 from return addresses.
   ModuleSymbols SymbolizeModule(int file, const std::string& cache_key,

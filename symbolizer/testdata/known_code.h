@@ -30,10 +30,11 @@ inline auto NoDeadline() {
   return std::chrono::steady_clock::now() + std::chrono::hours(1);
 }
 
-// Value of a symbol of an unstripped file.
+// Value of a symbol of an unstripped variant, or of the file at a path.
 inline ModuleAddr AddressOf(const std::string& wanted,
                             const std::string& variant = "") {
-  UniqueFd fd = OpenFile(TargetPath(variant));
+  bool is_path = variant.starts_with("/");
+  UniqueFd fd = OpenFile(is_path ? variant : TargetPath(variant));
   auto map = MapFile(fd.get());
   auto elf = ElfFile::Parse(Bytes(*map));
   const ElfSection* symtab = elf->FindSection(".symtab");

@@ -1,12 +1,13 @@
 #!/bin/sh
-# make_shared_code.sh GCC CLANG FOLDER
+# make_shared_code.sh GCC CLANG LLVM_DWP FOLDER
 #
 # Builds shared_code.cc with each compiler for DWARF 4 and 5 into FOLDER:
-# plain/, and dwz/ with the same programs after dwz (which cannot read what
-# Clang makes of DWARF 5).
+# plain/; dwz/ with the same programs after dwz (which cannot read what Clang
+# makes of DWARF 5); split/ with .dwo files where the programs say, moved/ with
+# those in dwo/ instead, packed/ with .dwp packages instead.
 set -eu
 sources=$(cd "$(dirname "$0")" && pwd)
-gcc=$1 clang=$2 folder=$3
+gcc=$1 clang=$2 llvm_dwp=$3 folder=$4
 
 compiler() { # VARIANT
   case $1 in gcc*) echo "$gcc" ;; clang*) echo "$clang" ;; esac
@@ -25,7 +26,8 @@ build() {
 }
 
 rm -rf "$folder"
-mkdir -p "$folder/plain" "$folder/dwz"
+mkdir -p "$folder/plain" "$folder/dwz" "$folder/split" "$folder/moved/dwo" \
+  "$folder/packed"
 folder=$(cd "$folder" && pwd)
 
 for variant in gcc4 gcc5 clang4 clang5; do
@@ -46,5 +48,17 @@ done
 run_dwz gcc5 gcc5sup --dwarf-5 -M gcc5sup.common
 run_dwz gcc5 gcc5absolute -M "$folder/dwz/gcc5absolute.common"
 objcopy --strip-all "$folder/dwz/gcc5" "$folder/dwz/gcc5.stripped"
+
+for variant in gcc4 gcc5 clang4 clang5; do
+  for kind in split moved packed; do
+    build "$folder/$kind/$variant" 1 "$variant" -gsplit-dwarf
+  done
+  case $variant in
+    gcc4) dwp -e "$folder/packed/$variant" -o "$folder/packed/$variant.dwp" ;;
+    *) "$llvm_dwp" -e "$folder/packed/$variant" -o "$folder/packed/$variant.dwp" ;;
+  esac
+done
+mv "$folder"/moved/*.dwo "$folder/moved/dwo"
+rm "$folder"/packed/*.dwo
 
 rm -f "$folder"/*/*.o "$folder/dwz/other"
