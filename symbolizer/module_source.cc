@@ -12,12 +12,13 @@
 namespace pprofd {
 namespace {
 
+bool HasBytes(const ElfFile& file, std::string_view section_name) {
+  const ElfSection* section = file.FindSection(section_name);
+  return section != nullptr && section->type != SHT_NOBITS;
+}
+
 bool HasDwarf(const ElfFile& file) {
-  for (const char* name : {".debug_info", ".zdebug_info"}) {
-    const ElfSection* section = file.FindSection(name);
-    if (section != nullptr && section->type != SHT_NOBITS) return true;
-  }
-  return false;
+  return HasBytes(file, ".debug_info") || HasBytes(file, ".zdebug_info");
 }
 
 bool LooksMangled(const std::string& name) {
@@ -79,6 +80,20 @@ ModuleSymbols ModuleSource::Symbolize(int file,
   return result;
 }
 
+void ModuleSource::Examine(int file) {
+  Batch batch;
+  batch.file = file;
+  OpenBatch(batch);
+}
+
+SourceReport ModuleSource::report() const {
+  return {.attempts = attempts(),
+          .has_dwarf = has_dwarf_,
+          .has_symtab = has_symtab_,
+          .has_dynsym = has_dynsym_,
+          .has_go_table = has_go_table_};
+}
+
 // False when the file cannot be read; `unusable_` says why.
 bool ModuleSource::OpenBatch(Batch& batch) {
   if (!unusable_.empty()) return false;
@@ -115,6 +130,8 @@ bool ModuleSource::OpenBatch(Batch& batch) {
 void ModuleSource::Discover(Batch& batch) {
   is_discovered_ = true;
   const ElfFile& own = *batch.own.elf;
+  has_symtab_ = HasBytes(own, ".symtab");
+  has_dynsym_ = HasBytes(own, ".dynsym");
   own_symbols_ = SymbolTable::Read(own);
   attempts_.push_back(Found(search_.module_path + " symbol tables",
                             own_symbols_.symbol_count(), "functions"));
@@ -145,6 +162,7 @@ void ModuleSource::DiscoverDebugFile(const ElfFile& own) {
   if (!map.ok()) return;
   auto elf = ElfFile::Parse(Bytes(*map));
   if (!elf.ok()) return;
+  has_symtab_ = has_symtab_ || HasBytes(*elf, ".symtab");
   debug_symbols_ = SymbolTable::Read(*elf);
   has_dwarf_ = dwarf_is_separate_ = HasDwarf(*elf);
   attempts_.push_back(

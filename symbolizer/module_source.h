@@ -44,7 +44,10 @@ class ModuleSource {
   ModuleSymbols Symbolize(int file, std::span<const ModuleAddr> addresses,
                           DemangleStyle style, Deadline deadline);
 
-  std::vector<std::string> attempts() const;
+  // Looks what there is, as the first Symbolize() does.
+  void Examine(int file);
+
+  SourceReport report() const;
   size_t bytes() const;
   // Of decompressed DWARF that is kept for the next call.
   uint64_t warm_bytes() const {
@@ -57,6 +60,7 @@ class ModuleSource {
   }
 
  private:
+  std::vector<std::string> attempts() const;
   // A file mapped for the length of one call.
   struct OpenElf {
     MemoryMap map;
@@ -112,6 +116,8 @@ class ModuleSource {
   bool dwarf_is_separate_ = false;
   bool has_go_table_ = false;
   std::unique_ptr<SplitFiles> split_files_;  // outlives dwarf_index_
+  bool has_symtab_ = false;
+  bool has_dynsym_ = false;
   std::unique_ptr<DwarfIndex> dwarf_index_;
   std::unique_ptr<DwarfFile> warm_dwarf_;
 

@@ -157,6 +157,7 @@ class Symbolizer::Impl {
         "/proc/kallsyms: " + std::to_string(kallsyms_.symbol_count()) +
         " functions");
     if (!kernel_problem_.empty()) report.attempts.push_back(kernel_problem_);
+    report.has_symtab = kernel_problem_.empty() && kallsyms_.symbol_count() > 0;
     return report;
   }
 
@@ -244,8 +245,20 @@ SourceReport Symbolizer::Report(const std::string& cache_key) {
   SlotRef slot = impl_->Peek(cache_key);
   if (slot == nullptr) return {};
   std::lock_guard lock(slot->mutex);
-  if (slot->module) return {slot->module->attempts()};
-  return {slot->perf_map_attempts};
+  if (slot->module) return slot->module->report();
+  SourceReport report;
+  report.attempts = slot->perf_map_attempts;
+  return report;
+}
+
+SourceReport Symbolizer::Examine(int file, const std::string& path,
+                                 const std::string& root) const {
+  ModuleSource source(
+      DebugFileSearch{.module_path = path,
+                      .root = root,
+                      .debug_roots = impl_->options().debug_roots});
+  source.Examine(file);
+  return source.report();
 }
 
 SourceReport Symbolizer::KernelReport() { return impl_->KernelReport(); }

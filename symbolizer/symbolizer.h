@@ -48,8 +48,13 @@ struct ModuleSymbols {
 
 // What names come from, for one module; tells users what is missing.
 struct SourceReport {
-  std::vector<std::string>
-      attempts;  // "path or section: found N symbols | why not"
+  // "path or section: found N symbols | why not"; empty: never looked at.
+  std::vector<std::string> attempts;
+  // Of a module, its separate debug file included:
+  bool has_dwarf = false;
+  bool has_symtab = false;  // .symtab, which strip removes
+  bool has_dynsym = false;
+  bool has_go_table = false;
 };
 
 class Symbolizer {
@@ -88,6 +93,9 @@ class Symbolizer {
                                  DemangleStyle style);
 
   SourceReport Report(const std::string& cache_key);
+  // The same for a file that was never symbolized; keeps nothing of it.
+  SourceReport Examine(int file, const std::string& path,
+                       const std::string& root) const;
   // The same for SymbolizeKernel().
   SourceReport KernelReport();
   size_t cache_bytes() const;

@@ -140,6 +140,23 @@ TEST_F(SymbolizerTest, KeepsItsCacheWithinTheBound) {
   }
 }
 
+TEST_F(SymbolizerTest, ExaminesAFileWithoutKeepingAnything) {
+  auto examine = [this](const std::string& variant) {
+    UniqueFd fd = Open(TargetPath(variant));
+    return symbolizer_.Examine(fd.get(), TargetPath(variant), "");
+  };
+  size_t bytes = symbolizer_.cache_bytes();
+  SourceReport whole = examine("");
+  EXPECT_TRUE(whole.has_dwarf && whole.has_symtab && whole.has_dynsym);
+  SourceReport dynamic = examine(".dynamic");
+  EXPECT_FALSE(dynamic.has_dwarf || dynamic.has_symtab);
+  EXPECT_TRUE(dynamic.has_dynsym);
+  SourceReport linked = examine(".stripped");  // by its debug link
+  EXPECT_TRUE(linked.has_dwarf && linked.has_symtab);
+  EXPECT_EQ(symbolizer_.cache_bytes(), bytes);
+  EXPECT_THAT(symbolizer_.Report(TargetPath("")).attempts, IsEmpty());
+}
+
 TEST_F(SymbolizerTest, LeavesNonElfFilesUnnamedWithAReason) {
   UniqueFd fd(memfd_create("text", MFD_CLOEXEC));
   ASSERT_EQ(write(fd.get(), "hello", 5), 5);

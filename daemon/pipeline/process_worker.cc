@@ -69,6 +69,19 @@ bool ProcessWorker::Flush(std::chrono::steady_clock::time_point deadline) {
   });
 }
 
+std::optional<std::vector<TableLoader::FileState>> ProcessWorker::Inspect(
+    std::vector<ModuleRef> modules,
+    std::chrono::steady_clock::time_point deadline) {
+  auto inspection = std::make_shared<Inspection>();
+  inspection->modules = std::move(modules);
+  if (!jobs_.TryPush(inspection)) return std::nullopt;
+  std::unique_lock lock(flush_mutex_);
+  flushed_.wait_until(lock, deadline,
+                      [&] { return inspection->is_done || jobs_.closed(); });
+  if (!inspection->is_done) return std::nullopt;
+  return std::move(inspection->states);
+}
+
 void ProcessWorker::Run() {
   // Needs CAP_SYS_NICE; without it tables come a little later.
   setpriority(PRIO_PROCESS, 0, kNice);
@@ -118,7 +131,8 @@ void ProcessWorker::Do(NewModuleEvent& event) {
   // What a living process maps and we cannot open stays so; of one that is gone
   // the next process may show the file.
   bool is_hopeless = ProcessDir::Open(kProcRoot, event.process).ok();
-  Status status = is_hopeless ? loader_.Refuse(module->key, module->id)
+  Status status = is_hopeless ? loader_.Refuse(module->key, module->id,
+                                               module->unavailable_reason)
                               : loader_.Forget(module->key, module->id);
   if (!status.ok()) spdlog::debug("{}", status.ToString());
 }
@@ -139,7 +153,7 @@ void ProcessWorker::LoadTable(const Module& module) {
   LOG_EVERY(std::chrono::seconds(10),
             spdlog::warn("no unwind table for {}: {}", module.path,
                          status.message()));
-  status = loader_.Refuse(module.key, module.id);
+  status = loader_.Refuse(module.key, module.id, status.message());
   if (!status.ok()) spdlog::debug("{}", status.ToString());
 }
 
@@ -267,6 +281,21 @@ void ProcessWorker::Do(FlushJob& job) {
   {
     std::lock_guard lock(flush_mutex_);
     flushes_done_ = job.number;
+  }
+  flushed_.notify_all();
+}
+
+void ProcessWorker::Do(InspectJob& job) {
+  std::vector<TableLoader::FileState> states;
+  for (const ModuleRef& module : job->modules) {
+    states.push_back(module->id == ModuleId::kVdso
+                         ? loader_.DescribeVdso()
+                         : loader_.Describe(module->key));
+  }
+  {
+    std::lock_guard lock(flush_mutex_);
+    job->states = std::move(states);
+    job->is_done = true;
   }
   flushed_.notify_all();
 }

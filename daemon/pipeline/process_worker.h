@@ -21,6 +21,7 @@
 #include <mutex>
 #include <thread>
 #include <variant>
+#include <vector>
 
 #include "daemon/base/bounded_queue.h"
 #include "daemon/base/clock.h"
@@ -66,6 +67,11 @@ class ProcessWorker {
   void PostRefresh();
   // Takes the sample unless it returns false.
   [[nodiscard]] bool TryDefer(Sample& sample);
+  // What the unwind maps hold of these modules, in their order, once all that
+  // was posted before is done; nothing at the deadline.
+  std::optional<std::vector<TableLoader::FileState>> Inspect(
+      std::vector<ModuleRef> modules,
+      std::chrono::steady_clock::time_point deadline);
   // Waits until all that was posted before is done; false at the deadline.
   bool Flush(std::chrono::steady_clock::time_point deadline);
 
@@ -78,8 +84,15 @@ class ProcessWorker {
     Sample sample;
     bool was_early = false;  // some module was still to come
   };
-  using Job =
-      std::variant<NewModuleEvent, DeferredSample, RefreshJob, FlushJob>;
+  struct Inspection {
+    std::vector<ModuleRef> modules;
+    // Guarded by flush_mutex_:
+    std::vector<TableLoader::FileState> states;
+    bool is_done = false;
+  };
+  using InspectJob = std::shared_ptr<Inspection>;
+  using Job = std::variant<NewModuleEvent, DeferredSample, RefreshJob, FlushJob,
+                           InspectJob>;
 
   void Run();
   void KeepHouse();
@@ -87,6 +100,7 @@ class ProcessWorker {
   void Do(DeferredSample& job);
   void Do(RefreshJob&);
   void Do(FlushJob& job);
+  void Do(InspectJob& job);
   void LoadTable(const Module& module);
   void LoadVdso();
   UnwoundStack Walk(const Sample& sample, bool* is_early);

@@ -12,6 +12,10 @@ std::string SymbolCacheKey(const Module& module) {
                      module.key.ctime_ns);
 }
 
+std::string PerfMapCacheKey(const ProcessKey& process) {
+  return fmt::format("perf-map:{}:{}", process.pid, process.start_ticks);
+}
+
 ModuleSymbols SymbolizerSource::SymbolizeModule(
     const Module& module, std::span<const ModuleAddr> addresses,
     DemangleStyle style, Deadline deadline) {
@@ -31,10 +35,8 @@ ModuleSymbols SymbolizerSource::SymbolizeJit(
     DemangleStyle style) {
   UniqueFd map = perf_maps_.OpenPerfMap(process);
   if (!map) return {};
-  return symbolizer_.SymbolizePerfMap(
-      map.get(),
-      fmt::format("perf-map:{}:{}", process.pid, process.start_ticks),
-      addresses, style);
+  return symbolizer_.SymbolizePerfMap(map.get(), PerfMapCacheKey(process),
+                                      addresses, style);
 }
 
 }  // namespace pprofd

@@ -13,6 +13,8 @@ namespace pprofd {
 
 // What identifies a module's content to the symbolizer's caches.
 std::string SymbolCacheKey(const Module& module);
+// The same of a process's perf map.
+std::string PerfMapCacheKey(const ProcessKey& process);
 
 class SymbolizerSource : public SymbolSource {
  public:

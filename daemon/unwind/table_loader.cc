@@ -21,6 +21,10 @@ constexpr size_t kMostBytesPerRow = 6;
 
 constexpr uint16_t kUnsupportedNumber = 1;
 
+std::string Cut(const std::string& reason) {
+  return reason.substr(0, TableLoader::kMaxReasonBytes);
+}
+
 void LogNotRemoved(const Status& status) {
   LOG_EVERY(std::chrono::minutes(1),
             spdlog::warn("removing an unwind table: {}", status.ToString()));
@@ -57,7 +61,8 @@ Status TableLoader::Load(const pprofd_file_key& key, ModuleId number,
     bool fits_later = written.status().code() == StatusCode::kExhausted &&
                       FitsBesideOthers(table);
     if (fits_later) EvictIdleUntil(LowWater(space_.max_bytes()));
-    RETURN_IF_ERROR(PutRefused(key, number, fits_later));
+    RETURN_IF_ERROR(
+        PutRefused(key, number, fits_later, written.status().message()));
     return written.status();
   }
   tables_.push_front(std::move(written).value());
@@ -88,10 +93,11 @@ bool TableLoader::Share(const pprofd_file_key& key, ModuleId number,
   return true;
 }
 
-Status TableLoader::Refuse(const pprofd_file_key& key, ModuleId number) {
+Status TableLoader::Refuse(const pprofd_file_key& key, ModuleId number,
+                           const std::string& reason) {
   auto known = files_.find(key);
   if (known != files_.end() && !known->second.table) return Status::Ok();
-  return PutRefused(key, number, false);
+  return PutRefused(key, number, false, reason);
 }
 
 Status TableLoader::Forget(const pprofd_file_key& key, ModuleId number) {
@@ -112,6 +118,9 @@ Status TableLoader::LoadVdso(const UnwindTable& table) {
     return status;
   }
   BuryExtents(std::exchange(vdso_extents_, std::move(written.extents)));
+  vdso_.kind = FileState::Kind::kReady;
+  vdso_.row_count = written.row_count;
+  vdso_.stats = written.stats;
   UpdateGauges();
   return Status::Ok();
 }
@@ -150,6 +159,7 @@ Result<TableLoader::Table> TableLoader::Write(const UnwindTable& source) {
   table.header.entry_gap_start = source.entry_gap_start;
   table.header.entry_gap_limit = source.entry_gap_limit;
   table.row_count = source.rows.size();
+  table.stats = source.stats;
   if (Status status = WritePieces(source, numbers, &table); !status.ok()) {
     for (Extent extent : table.extents) space_.Free(extent);
     return status;
@@ -215,22 +225,24 @@ Status TableLoader::Publish(const pprofd_file_key& key, ModuleId number,
     return Status::Ok();
   }
   Detach(key);
-  files_.insert_or_assign(key, File{.number = number, .table = table});
+  files_.insert_or_assign(
+      key, File{.number = number, .table = table, .refusal = ""});
   table->keys.push_back(key);
   return Status::Ok();
 }
 
 Status TableLoader::PutRefused(const pprofd_file_key& key, ModuleId number,
-                               bool is_starved) {
+                               bool is_starved, const std::string& reason) {
   pprofd_module module{};
   module.number = static_cast<uint32_t>(number);
   module.flags = PPROFD_MODULE_READY | PPROFD_MODULE_REFUSED;
   module.last_used_epoch = epoch_;
   RETURN_IF_ERROR(writer_->PutModule(key, module));
   Detach(key);
-  files_.insert_or_assign(
-      key,
-      File{.number = number, .table = std::nullopt, .is_starved = is_starved});
+  files_.insert_or_assign(key, File{.number = number,
+                                    .table = std::nullopt,
+                                    .is_starved = is_starved,
+                                    .refusal = Cut(reason)});
   if (is_starved) ++starved_count_;
   Count(Counter::unwind_tables_refused);
   UpdateGauges();
@@ -240,6 +252,30 @@ Status TableLoader::PutRefused(const pprofd_file_key& key, ModuleId number,
 void TableLoader::CollectModules(absl::flat_hash_set<ModuleId>* modules) const {
   for (const auto& [key, file] : files_) modules->insert(file.number);
 }
+
+TableLoader::FileState TableLoader::Describe(const pprofd_file_key& key) const {
+  FileState state;
+  auto known = files_.find(key);
+  if (known == files_.end()) return state;
+  const File& file = known->second;
+  if (!file.table) {
+    state.kind = FileState::Kind::kRefused;
+    state.refusal = file.refusal;
+    return state;
+  }
+  const Table& table = **file.table;
+  state.kind = FileState::Kind::kReady;
+  state.row_count = table.row_count;
+  state.stats = table.stats;
+  for (const pprofd_file_key& other : table.keys) {
+    if (KeyEqual()(other, key)) continue;
+    auto sharer = files_.find(other);
+    if (sharer != files_.end()) state.sharers.push_back(sharer->second.number);
+  }
+  return state;
+}
+
+TableLoader::FileState TableLoader::DescribeVdso() const { return vdso_; }
 
 // Whether eviction down to the low-water mark is sure to make room.
 bool TableLoader::FitsBesideOthers(const UnwindTable& table) const {

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <list>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -41,9 +42,24 @@ class TableLoader {
   static constexpr std::chrono::nanoseconds kGrace = std::chrono::seconds(1);
   // A table not used for so many epochs may be evicted.
   static constexpr uint32_t kIdleEpochs = 2;
+  static constexpr size_t kMaxReasonBytes = 256;
 
   struct Options {
     size_t max_bytes = 64u << 20;
+  };
+
+  // What the kernel half has of one file.
+  struct FileState {
+    enum class Kind {
+      kAbsent,  // its next sample asks for a table
+      kReady,
+      kRefused,
+    };
+    Kind kind = Kind::kAbsent;
+    std::string refusal;  // why
+    size_t row_count = 0;
+    UnwindTableStats stats;
+    std::vector<ModuleId> sharers;  // other files with this table
   };
 
   TableLoader(MapWriter* writer, Options options);
@@ -58,8 +74,9 @@ class TableLoader {
   bool Share(const pprofd_file_key& key, ModuleId number,
              const BuildId& build_id);
   // No table will come: samples stop asking. Nothing new for a file that Load
-  // refused.
-  Status Refuse(const pprofd_file_key& key, ModuleId number);
+  // refused. `reason` is for people.
+  Status Refuse(const pprofd_file_key& key, ModuleId number,
+                const std::string& reason);
   // Its next sample asks again. Nothing if the file goes by another number now.
   Status Forget(const pprofd_file_key& key, ModuleId number);
   Status LoadVdso(const UnwindTable& table);
@@ -73,6 +90,9 @@ class TableLoader {
   // Adds the numbers of all files that the kernel half knows from here.
   void CollectModules(absl::flat_hash_set<ModuleId>* modules) const;
 
+  FileState Describe(const pprofd_file_key& key) const;
+  FileState DescribeVdso() const;
+
   size_t table_count() const { return tables_.size(); }
   size_t used_bytes() const { return space_.used_bytes(); }
 
@@ -83,6 +103,7 @@ class TableLoader {
     std::vector<Extent> extents;
     std::vector<pprofd_file_key> keys;
     size_t row_count = 0;
+    UnwindTableStats stats;
   };
   using TableList = std::list<Table>;
 
@@ -91,6 +112,7 @@ class TableLoader {
     ModuleId number = ModuleId::kNone;
     std::optional<TableList::iterator> table;  // none: refused
     bool is_starved = false;                   // refused for lack of room
+    std::string refusal;                       // why, at most kMaxReasonBytes
   };
   struct KeyHash {
     size_t operator()(const pprofd_file_key& key) const;
@@ -116,7 +138,7 @@ class TableLoader {
   Status Publish(const pprofd_file_key& key, ModuleId number,
                  TableList::iterator table);
   Status PutRefused(const pprofd_file_key& key, ModuleId number,
-                    bool is_starved);
+                    bool is_starved, const std::string& reason);
   bool FitsBesideOthers(const UnwindTable& table) const;
   void Detach(const pprofd_file_key& key);
   void Bury(TableList::iterator table);
@@ -136,6 +158,7 @@ class TableLoader {
   std::unordered_map<pprofd_file_key, File, KeyHash, KeyEqual> files_;
   std::unordered_map<uint64_t, uint16_t> rule_numbers_;
   std::vector<Extent> vdso_extents_;
+  FileState vdso_;
   std::vector<Grave> graves_;
   size_t grave_bytes_ = 0;
   size_t row_count_ = 0;

@@ -192,9 +192,36 @@ TEST_F(TableLoaderTest, TableLargerThanTheBudgetIsRefusedForGood) {
 }
 
 TEST_F(TableLoaderTest, RefusedFileIsMarked) {
-  ASSERT_TRUE(loader_.Refuse(Key(7), ModuleId{7}).ok());
+  ASSERT_TRUE(loader_.Refuse(Key(7), ModuleId{7}, "no ELF file").ok());
   EXPECT_EQ(Module(7)->flags, PPROFD_MODULE_READY | PPROFD_MODULE_REFUSED);
   EXPECT_EQ(Module(7)->number, 7u);
+}
+
+TEST_F(TableLoaderTest, TellsWhatTheKernelHalfHas) {
+  using Kind = TableLoader::FileState::Kind;
+  EXPECT_EQ(loader_.Describe(Key(7)).kind, Kind::kAbsent);
+  UnwindTable table = ManyRows(100);
+  table.stats.eh_frame_fdes = 9;
+  BuildId id("id");
+  ASSERT_TRUE(loader_.Load(Key(7), ModuleId{7}, id, table).ok());
+  ASSERT_TRUE(loader_.Share(Key(8), ModuleId{8}, id));
+  TableLoader::FileState state = loader_.Describe(Key(8));
+  EXPECT_EQ(state.kind, Kind::kReady);
+  EXPECT_EQ(state.row_count, table.rows.size());
+  EXPECT_EQ(state.stats.eh_frame_fdes, 9u);
+  EXPECT_EQ(state.sharers, std::vector<ModuleId>{ModuleId{7}});
+  ASSERT_TRUE(loader_.Forget(Key(7)).ok());
+  EXPECT_TRUE(loader_.Describe(Key(8)).sharers.empty());
+
+  std::string reason(10'000, 'x');
+  ASSERT_TRUE(loader_.Refuse(Key(9), ModuleId{9}, reason).ok());
+  state = loader_.Describe(Key(9));
+  EXPECT_EQ(state.kind, Kind::kRefused);
+  EXPECT_EQ(state.refusal.size(), TableLoader::kMaxReasonBytes);
+
+  EXPECT_EQ(loader_.DescribeVdso().kind, Kind::kAbsent);
+  ASSERT_TRUE(loader_.LoadVdso(table).ok());
+  EXPECT_EQ(loader_.DescribeVdso().row_count, table.rows.size());
 }
 
 TEST_F(TableLoaderTest, VdsoTableHasItsOwnDoor) {

@@ -36,6 +36,18 @@ class Builder {
               });
   }
 
+  // What Build() would take rows from.
+  UnwindTableStats CountSources() {
+    ParseCfi(FindEhFrame(file_, eh_storage_));
+    if (auto functions = GoFunctions::Find(file_)) {
+      table_.stats.go_functions = functions->size();
+    } else {
+      ParseCfi(FindDebugFrame(file_, debug_storage_));
+    }
+    CountCode();
+    return table_.stats;
+  }
+
   Result<UnwindTable> Build() {
     AddCfi(FindEhFrame(file_, eh_storage_));
     AddSignalTrampolines();
@@ -50,17 +62,25 @@ class Builder {
     table_.rules = rules_.TakeRules();
     RETURN_IF_ERROR(CheckSpan());
     CountRows();
+    CountCode();
     return std::move(table_);
   }
 
  private:
   void AddCfi(const std::optional<CfiSection>& section) {
-    if (!section) return;
+    std::optional<EhFrame> parsed = ParseCfi(section);
+    if (parsed) AddLayer(MakeCfiRows(*parsed, segments_, rules_));
+  }
+
+  std::optional<EhFrame> ParseCfi(const std::optional<CfiSection>& section) {
+    if (!section) return std::nullopt;
     Result<EhFrame> parsed = EhFrame::Parse(*section);
-    if (!parsed.ok()) return;
-    table_.stats.fdes += parsed->fdes().size();
-    table_.stats.skipped_records += parsed->skipped_records();
-    AddLayer(MakeCfiRows(*parsed, segments_, rules_));
+    if (!parsed.ok()) return std::nullopt;
+    UnwindTableStats& stats = table_.stats;
+    (section->is_eh_frame ? stats.eh_frame_fdes : stats.debug_frame_fdes) +=
+        parsed->fdes().size();
+    stats.skipped_records += parsed->skipped_records();
+    return std::move(parsed).value();
   }
 
   void AddLayer(RowList layer) {
@@ -119,6 +139,12 @@ class Builder {
     return Status(StatusCode::kExhausted, "unwind rows span more than 1 GiB");
   }
 
+  void CountCode() {
+    for (const LoadSegment& segment : segments_) {
+      table_.stats.code_bytes += segment.file_size;
+    }
+  }
+
   void CountRows() {
     const std::vector<UnwindRow>& rows = table_.rows;
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -141,6 +167,14 @@ class Builder {
   UnwindTable table_;
 };
 
+Result<ElfFile> ParseForUnwinding(std::span<const uint8_t> file_bytes) {
+  ASSIGN_OR_RETURN(ElfFile file, ElfFile::Parse(file_bytes));
+  if (file.machine() != EM_X86_64) {
+    return Status(StatusCode::kUnsupported, "not an x86_64 ELF file");
+  }
+  return file;
+}
+
 }  // namespace
 
 const UnwindRule& UnwindTable::RuleAt(FileOffset offset) const {
@@ -153,11 +187,14 @@ const UnwindRule& UnwindTable::RuleAt(FileOffset offset) const {
 }
 
 Result<UnwindTable> BuildUnwindTable(std::span<const uint8_t> file_bytes) {
-  ASSIGN_OR_RETURN(ElfFile file, ElfFile::Parse(file_bytes));
-  if (file.machine() != EM_X86_64) {
-    return Status(StatusCode::kUnsupported, "not an x86_64 ELF file");
-  }
+  ASSIGN_OR_RETURN(ElfFile file, ParseForUnwinding(file_bytes));
   return Builder(file).Build();
+}
+
+Result<UnwindTableStats> CountUnwindSources(
+    std::span<const uint8_t> file_bytes) {
+  ASSIGN_OR_RETURN(ElfFile file, ParseForUnwinding(file_bytes));
+  return Builder(file).CountSources();
 }
 
 }  // namespace pprofd

@@ -37,11 +37,13 @@ struct UnwindRow {
 static_assert(sizeof(UnwindRow) == 8);
 
 struct UnwindTableStats {
-  size_t fdes = 0;             // of .eh_frame and .debug_frame
+  size_t eh_frame_fdes = 0;
+  size_t debug_frame_fdes = 0;
   size_t skipped_records = 0;  // not understood
   size_t go_functions = 0;
   size_t signal_trampolines = 0;  // found by their bytes
   uint64_t covered_bytes = 0;     // of the file, by rows other than NONE
+  uint64_t code_bytes = 0;        // of the file, in executable segments
   std::array<size_t, 16> rows_by_kind{};  // PPROFD_CFA_*
 };
 
@@ -61,6 +63,12 @@ struct UnwindTable {
 // Pure. A file without unwind information gives an empty table.
 // Fails: Corrupt and Unsupported (not an x86_64 ELF file), Exhausted (bounds).
 Result<UnwindTable> BuildUnwindTable(std::span<const uint8_t> file_bytes);
+
+// What a table of the file would be made from, at a fraction of its cost: rows
+// and covered bytes are not counted, trampolines not searched. Pure.
+// Fails: Corrupt and Unsupported.
+Result<UnwindTableStats> CountUnwindSources(
+    std::span<const uint8_t> file_bytes);
 
 }  // namespace pprofd
 

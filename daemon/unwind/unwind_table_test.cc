@@ -231,6 +231,21 @@ TEST(UnwindTable, GlibcSignalTrampolineIsKnownFromOneByteBelow) {
   }
 }
 
+TEST(UnwindTable, CountsTheSourcesThatABuildWouldUse) {
+  MemoryMap map = MapTestFile("/proc/self/exe");
+  ASSERT_TRUE(map);
+  Result<UnwindTable> table = BuildUnwindTable(Bytes(map));
+  Result<UnwindTableStats> counted = CountUnwindSources(Bytes(map));
+  ASSERT_TRUE(table.ok() && counted.ok());
+  EXPECT_GT(counted->eh_frame_fdes, 0u);
+  EXPECT_EQ(counted->eh_frame_fdes, table->stats.eh_frame_fdes);
+  EXPECT_EQ(counted->debug_frame_fdes, table->stats.debug_frame_fdes);
+  EXPECT_GT(counted->code_bytes, 0u);
+  EXPECT_EQ(counted->code_bytes, table->stats.code_bytes);
+  EXPECT_GE(table->stats.code_bytes, table->stats.covered_bytes);
+  EXPECT_FALSE(CountUnwindSources(TestBytes(100, 1)).ok());
+}
+
 TEST(UnwindTable, OtherFilesAreUnsupported) {
   EXPECT_EQ(BuildUnwindTable(TestBytes(100, 1)).status().code(),
             StatusCode::kUnsupported);
