@@ -16,6 +16,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/status.h"
 #include "daemon/model/ids.h"
+#include "daemon/model/process_explanation.h"
 
 namespace pprofd {
 
@@ -94,6 +95,9 @@ class ProfileService {
   // Bytes of /proc/PID/cmdline less one final NUL; "[comm]" for kernel threads.
   virtual Result<std::string> CommandLine(int32_t pid) = 0;
   virtual Result<ProcessDiagnostics> DiagnoseProcess(int32_t pid) = 0;
+  // Where the stacks and names of a process come from, and what is missing.
+  // Reads the files it has mapped: blocks for seconds at most.
+  virtual Result<ProcessExplanation> ExplainProcess(int32_t pid) = 0;
   // Counters of the daemon, losses by reason included.
   virtual std::vector<NamedCount> HostCounters() = 0;
 

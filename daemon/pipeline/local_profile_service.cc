@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "daemon/base/memory_policy.h"
 #include "daemon/base/telemetry.h"
 #include "daemon/model/reason_counts.h"
 #include "daemon/process/proc_files.h"
@@ -208,6 +209,13 @@ Result<ProcessDiagnostics> LocalProfileService::DiagnoseProcess(int32_t pid) {
         {LowerCase(ReasonCounterName(reason)), ReasonText(reason), count});
   }
   return diagnostics;
+}
+
+Result<ProcessExplanation> LocalProfileService::ExplainProcess(int32_t pid) {
+  CatchUp();
+  Result<ProcessExplanation> explanation = parts_.explainer.Explain(pid);
+  ReturnFreeMemory();
+  return explanation;
 }
 
 std::vector<NamedCount> LocalProfileService::HostCounters() {

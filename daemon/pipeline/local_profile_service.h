@@ -18,6 +18,7 @@
 #include "daemon/model/profile_service.h"
 #include "daemon/pipeline/capture_registry.h"
 #include "daemon/pipeline/coverage_table.h"
+#include "daemon/pipeline/process_explainer.h"
 #include "daemon/pipeline/process_worker.h"
 #include "daemon/pipeline/profile_renderer.h"
 
@@ -35,6 +36,7 @@ class LocalProfileService : public ProfileService {
     CoverageTable& coverage;
     ProcessTable& processes;
     ProfileRenderer& renderer;
+    ProcessExplainer& explainer;
     const Clock& clock;
     int64_t always_on_period_ns = 0;
   };
@@ -44,6 +46,7 @@ class LocalProfileService : public ProfileService {
   Result<ProcessRow> DescribeProcess(int32_t pid) override;
   Result<std::string> CommandLine(int32_t pid) override;
   Result<ProcessDiagnostics> DiagnoseProcess(int32_t pid) override;
+  Result<ProcessExplanation> ExplainProcess(int32_t pid) override;
   std::vector<NamedCount> HostCounters() override;
   Result<std::unique_ptr<Capture>> StartCapture(
       const CaptureRequest& request) override;

@@ -100,6 +100,7 @@ class Pipeline::Impl {
   std::unique_ptr<CpuSampler> sampler_;
   std::unique_ptr<ProcessWorker> worker_;
   std::unique_ptr<EventReader> reader_;
+  std::unique_ptr<ProcessExplainer> explainer_;
   std::unique_ptr<LocalProfileService> service_;
   boost::asio::io_context io_{1};
   std::unique_ptr<Handlers> handlers_;
@@ -123,9 +124,11 @@ Status Pipeline::Impl::Start() {
       TableLoader::Options{.max_bytes = config_.unwind.max_table_bytes});
   router_.SetWorker(worker_.get());
   reader_ = std::make_unique<EventReader>(program_->ring_fd(), router_);
+  explainer_ = std::make_unique<ProcessExplainer>(ProcessExplainer::Parts{
+      *worker_, history_, modules_, processes_, symbolizer_, clock_});
   service_ = std::make_unique<LocalProfileService>(LocalProfileService::Parts{
       *program_, *sampler_, *reader_, *worker_, history_, captures_, coverage_,
-      processes_, renderer_, clock_, always_on_period_ns()});
+      processes_, renderer_, *explainer_, clock_, always_on_period_ns()});
   RETURN_IF_ERROR(Listen());
   return StartSampling();
 }

@@ -81,6 +81,32 @@ Result<ProcessDiagnostics> FakeProfileService::DiagnoseProcess(int32_t pid) {
   return diagnostics;
 }
 
+Result<ProcessExplanation> FakeProfileService::ExplainProcess(int32_t pid) {
+  if (!DescribeProcess(pid).ok()) return NotFound(pid);
+  {
+    std::lock_guard lock(mutex_);
+    ++explained_;
+  }
+  ProcessExplanation explanation;
+  explanation.exited = pid == kExitedPid;
+  explanation.is_kernel_thread = pid == kKernelPid;
+  explanation.system = "Debian <12>";
+  ModuleFacts module;
+  module.path = "/usr/bin/<script>alert(1)</script>";
+  module.build_id = "abcdef01";
+  module.samples = 12;
+  module.unwind.state = UnwindFacts::State::kBuilt;
+  module.unwind.rows = 321;
+  module.unwind.eh_frame_functions = 20;
+  module.symbols.is_known = true;
+  module.symbols.has_dynsym = true;
+  module.symbols.attempts = {"no \"DWARF\" <here>"};
+  module.missing = {"DWARF"};
+  module.advice = {{"install <it>", "apt-get install 'x & y'"}};
+  explanation.modules.push_back(module);
+  return explanation;
+}
+
 std::vector<NamedCount> FakeProfileService::HostCounters() {
   return {{"samples_read", "samples decoded", 1234}, {"ring full", "", 2}};
 }

@@ -30,6 +30,7 @@ class FakeProfileService : public ProfileService {
   Result<ProcessRow> DescribeProcess(int32_t pid) override;
   Result<std::string> CommandLine(int32_t pid) override;
   Result<ProcessDiagnostics> DiagnoseProcess(int32_t pid) override;
+  Result<ProcessExplanation> ExplainProcess(int32_t pid) override;
   std::vector<NamedCount> HostCounters() override;
   Result<std::unique_ptr<Capture>> StartCapture(
       const CaptureRequest& request) override;
@@ -64,6 +65,7 @@ class FakeProfileService : public ProfileService {
   RenderOptions last_render() const {
     return Locked(&FakeProfileService::last_render_);
   }
+  int explained() const { return Locked(&FakeProfileService::explained_); }
   int32_t last_symbol_pid() const {
     return Locked(&FakeProfileService::last_symbol_pid_);
   }
@@ -83,6 +85,7 @@ class FakeProfileService : public ProfileService {
   int running_ = 0;
   int started_ = 0;
   int finished_ = 0;
+  int explained_ = 0;
   bool target_exited_ = false;
   bool block_finish_ = false;
   bool blocked_ = false;

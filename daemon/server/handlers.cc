@@ -11,6 +11,7 @@
 
 #include "daemon/server/http_response.h"
 #include "daemon/server/text.h"
+#include "daemon/server/why_page.h"
 
 namespace pprofd {
 namespace {
@@ -28,6 +29,8 @@ constexpr ProfileLink kCpuLinks[] = {
     {"seconds=5&format=collapsed", "the next 5 seconds as collapsed stacks"},
     {"from=-30s&format=collapsed", "the last 30 seconds as collapsed stacks"},
 };
+
+constexpr ProfileLink kWhyLinks[] = {{"format=json", "the same as JSON"}};
 
 HttpResponse NoSuchProcess(int32_t pid) {
   return TextError(404, "no such process: " + std::to_string(pid));
@@ -111,6 +114,10 @@ const Handlers::Endpoint Handlers::kEndpoints[] = {
      "seconds= says otherwise; from= and to= answer from history.",
      kCpuLinks},
     {"symbol", &Handlers::Symbol, true, {}, {}},
+    {"why", &Handlers::Why, false,
+     "Where the stacks and names of each file come from, what is missing, and "
+     "what would mend it.",
+     kWhyLinks},
 };
 
 Handlers::Handlers(asio::io_context& io, ProfileService* service,
@@ -298,6 +305,39 @@ asio::awaitable<HttpResponse> Handlers::CpuProfile(const Call& call) {
     recent_pids_.Remember(call.request->client, pid, clock_->Boot());
   }
   co_return ProfileAnswer(params->render.format, std::move(profile->body));
+}
+
+asio::awaitable<HttpResponse> Handlers::Why(const Call& call) {
+  if (!call.pid.ok()) co_return TextError(400, call.pid.status().message());
+  int32_t pid = *call.pid;
+  if (pid == 0) co_return TextError(400, "pid parameter is required");
+  std::string_view format = call.target.query.Get("format");
+  if (!format.empty() && format != "html" && format != "json") {
+    co_return TextError(400,
+                        "invalid value for \"format\" - must be html or json");
+  }
+  auto work = [service = service_, pid, is_json = format == "json",
+               is_head = call.is_head,
+               is_path_form =
+                   call.route.path_pid.has_value()]() -> Result<HttpResponse> {
+    ASSIGN_OR_RETURN(ProcessRow process, service->DescribeProcess(pid));
+    ProcessExplanation explanation;
+    if (!is_head) {
+      ASSIGN_OR_RETURN(explanation, service->ExplainProcess(pid));
+    }
+    HttpResponse response =
+        is_json ? Answer(kJson, WhyJson(process, explanation))
+                : Page(WhyPage(process, explanation, is_path_form,
+                               service->HostDescription()));
+    if (is_head) {
+      response.body.clear();
+      response.has_length = false;
+    }
+    return response;
+  };
+  Result<HttpResponse> page = co_await Ask<HttpResponse>(std::move(work));
+  if (!page.ok()) co_return ProcessError(page.status(), pid);
+  co_return std::move(page).value();
 }
 
 asio::awaitable<HttpResponse> Handlers::ProbeProfile(ProfileParams params) {

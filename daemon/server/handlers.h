@@ -85,6 +85,7 @@ class Handlers {
   boost::asio::awaitable<HttpResponse> CommandLine(const Call& call);
   boost::asio::awaitable<HttpResponse> Symbol(const Call& call);
   boost::asio::awaitable<HttpResponse> CpuProfile(const Call& call);
+  boost::asio::awaitable<HttpResponse> Why(const Call& call);
 
   // The headers of a profile, without measuring.
   boost::asio::awaitable<HttpResponse> ProbeProfile(ProfileParams params);

@@ -181,6 +181,46 @@ TEST_F(HandlersTest, GivesTheCommandLineByteForByte) {
   EXPECT_EQ(Get("/pprof/cmdline?pid=2").body, "[kthreadd]");
 }
 
+TEST_F(HandlersTest, ExplainsAProcessAsAPage) {
+  TestResponse response = Get("/debug/pprof/why?pid=7");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.Header("content-type"), "text/html; charset=utf-8");
+  EXPECT_EQ(response.Header("x-content-type-options"), "nosniff");
+  EXPECT_THAT(response.Header("content-security-policy"),
+              HasSubstr("default-src 'none'"));
+  EXPECT_THAT(response.body, HasSubstr("321 rows"));
+  EXPECT_THAT(response.body, HasSubstr("apt-get install &#39;x &amp; y&#39;"));
+  EXPECT_THAT(response.body, Not(HasSubstr("<script>")));
+  EXPECT_THAT(Get("/debug/pprof/?pid=7").body,
+              HasSubstr("<a href='why?pid=7&format=json'>"));
+}
+
+TEST_F(HandlersTest, ExplainsAProcessAsJson) {
+  TestResponse response = Get("/pid/7/debug/pprof/why?format=json");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.Header("content-type"), "application/json");
+  EXPECT_THAT(response.body,
+              testing::StartsWith("{\"pid\":7,\"comm\":\"worker\""));
+  EXPECT_EQ(response.body, Get("/debug/pprof/why?pid=7&format=json").body);
+}
+
+TEST_F(HandlersTest, RefusesToExplainNobodyAndInAnUnknownForm) {
+  ExpectError(Get("/debug/pprof/why"), 400, "pid parameter is required");
+  ExpectError(Get("/debug/pprof/why?pid=x"), 400, "invalid value for \"pid\"");
+  ExpectError(Get("/debug/pprof/why?pid=99"), 404, "no such process: 99");
+  ExpectError(Get("/debug/pprof/why?pid=7&format=xml"), 400,
+              "invalid value for \"format\" - must be html or json");
+  EXPECT_EQ(Fetch(port(), "/debug/pprof/why?pid=7", "POST").status, 405);
+}
+
+TEST_F(HandlersTest, ProbingAnExplanationExaminesNothing) {
+  TestResponse head = Fetch(port(), "/debug/pprof/why?pid=7", "HEAD");
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.Header("content-type"), "text/html; charset=utf-8");
+  EXPECT_EQ(Fetch(port(), "/debug/pprof/why?pid=99", "HEAD").status, 404);
+  EXPECT_EQ(service_.explained(), 0);
+}
+
 TEST_F(HandlersTest, AnswersBothUrlFormsAlike) {
   EXPECT_EQ(Get("/pid/7/debug/pprof/cmdline").body,
             Get("/debug/pprof/cmdline?pid=7").body);

@@ -1,0 +1,435 @@
+#include "daemon/pipeline/process_explainer.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "daemon/model/frame.h"
+#include "daemon/pipeline/advice.h"
+#include "daemon/process/dpkg_owners.h"
+#include "daemon/process/module_opener.h"
+#include "daemon/process/perf_map_file.h"
+#include "daemon/process/target_system.h"
+#include "daemon/profile/symbolizer_source.h"
+#include "daemon/unwind/unwind_table.h"
+#include "symbolizer/elf_file.h"
+
+namespace pprofd {
+namespace {
+
+constexpr std::chrono::seconds kInspectTime{2};
+constexpr char kTooLate[] = "not known: examining the files took too long";
+
+std::chrono::steady_clock::time_point Now() {
+  return std::chrono::steady_clock::now();
+}
+
+bool IsNewMapping(std::set<std::tuple<std::string, uint64_t, uint64_t>>& seen,
+                  const ProcMapping& line) {
+  uint64_t device =
+      uint64_t{line.device_major} << 32 | uint64_t{line.device_minor};
+  return seen.emplace(line.path, line.inode, device).second;
+}
+
+void CopyStats(const UnwindTableStats& stats, UnwindFacts* unwind) {
+  unwind->eh_frame_functions = stats.eh_frame_fdes;
+  unwind->debug_frame_functions = stats.debug_frame_fdes;
+  unwind->go_functions = stats.go_functions;
+  unwind->signal_trampolines = stats.signal_trampolines;
+  unwind->skipped_records = stats.skipped_records;
+  unwind->covered_bytes = stats.covered_bytes;
+  unwind->code_bytes = stats.code_bytes;
+}
+
+// Memory that holds code and no file: neither the kernel's own pages nor what
+// has a name in a file system.
+bool IsAnonymousCode(const ProcMapping& line) {
+  return !line.is_file() && !line.is_vdso() && line.path != "[vsyscall]" &&
+         line.path != "[uprobes]";
+}
+
+std::string ReadLine(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line.substr(0, 64);
+}
+
+uint64_t CountOf(const std::map<ModuleId, uint64_t>& counts, ModuleId id) {
+  auto found = counts.find(id);
+  return found == counts.end() ? 0 : found->second;
+}
+
+}  // namespace
+
+Result<ProcessExplanation> ProcessExplainer::Explain(int32_t pid) const {
+  ProcessExplanation explanation;
+  Result<ProcessDir> process = ProcessDir::Open(kProcRoot, pid);
+  std::optional<ProcessInfo> info;
+  if (!process.ok()) {
+    info = parts_.processes.FindByPid(pid);
+    if (!info) {
+      return Status(StatusCode::kNotFound,
+                    fmt::format("no such process: {}", pid));
+    }
+  }
+  Sampled sampled = ReadHistory(process.ok() ? process->key() : info->key);
+  explanation.stacks = std::move(sampled.stacks);
+  explanation.jit.samples = sampled.through_jit;
+  explanation.kernel = ExplainKernel();
+  if (process.ok()) {
+    ExplainLiving(*process, sampled, &explanation);
+    return explanation;
+  }
+  explanation.exited = true;
+  explanation.is_kernel_thread = info->is_kernel_thread;
+  explanation.system_problem =
+      "the process has exited, and its root directory with it";
+  explanation.package_problem = explanation.system_problem;
+  explanation.modules_problem =
+      "the process has exited: these are the files that its samples met";
+  explanation.jit.problem = "the process has exited";
+  explanation.modules =
+      ExplainModules(RecallFiles(*info, sampled, &explanation.modules_left_out),
+                     Now() + kTime);
+  Advise(pid, nullptr, &explanation);
+  return explanation;
+}
+
+void ProcessExplainer::ExplainLiving(const ProcessDir& process,
+                                     const Sampled& sampled,
+                                     ProcessExplanation* explanation) const {
+  explanation->is_kernel_thread = process.IsKernelThread();
+  if (explanation->is_kernel_thread) return;
+  Deadline deadline = Now() + kTime;
+  Result<ProcMaps> maps = process.ReadMaps();
+  if (!maps.ok()) {
+    explanation->modules_problem =
+        "its mappings cannot be read: " + maps.status().message();
+    explanation->jit.problem = explanation->modules_problem;
+  } else {
+    if (maps->is_cut) {
+      explanation->modules_problem = "it has more mappings than pprofd reads";
+    }
+    std::vector<Candidate> candidates = ListFiles(
+        *maps, process.RootPath(), sampled, &explanation->modules_left_out);
+    explanation->modules = ExplainModules(
+        OpenFiles(process.key(), candidates, deadline), deadline);
+    ExplainJit(process, *maps, &explanation->jit);
+  }
+  Advise(process.key().pid, &process, explanation);
+  Result<std::string> exe = process.ReadExe();
+  explanation->jit.advice =
+      AdviseJit(process.key().pid, exe.ok() ? *exe : process.stat().comm,
+                explanation->jit);
+}
+
+ProcessExplainer::Sampled ProcessExplainer::ReadHistory(
+    const ProcessKey& key) const {
+  Sampled sampled;
+  SampleFilter filter;
+  filter.pid = key.pid;
+  filter.start_ticks = key.start_ticks;
+  Aggregate aggregate = parts_.history.Query(parts_.history.Covered().start,
+                                             parts_.clock.Boot(), filter, {});
+  StackFacts& stacks = sampled.stacks;
+  stacks.seconds =
+      static_cast<double>(aggregate.end.ns - aggregate.start.ns) / 1e9;
+  stacks.samples = static_cast<uint64_t>(aggregate.samples);
+  stacks.complete = static_cast<uint64_t>(aggregate.complete);
+  stacks.mixed = static_cast<uint64_t>(aggregate.mixed);
+  stacks.truncated = static_cast<uint64_t>(aggregate.truncated);
+  stacks.without_user = static_cast<uint64_t>(aggregate.without_user);
+  CutCounts cuts;
+  std::set<ModuleId> met;
+  for (const AggregateRow& row : aggregate.rows) {
+    auto count = static_cast<uint64_t>(row.count);
+    met.clear();
+    bool has_jit = false;
+    for (const Frame& frame : aggregate.stacks[row.stack]) {
+      if (frame.kind() == FrameKind::kFile) met.insert(frame.module());
+      if (frame.kind() == FrameKind::kAddress) has_jit = true;
+      if (frame.kind() == FrameKind::kReason) {
+        cuts[{frame.reason(), frame.module()}] += count;
+      }
+    }
+    for (ModuleId id : met) sampled.through[id] += count;
+    if (has_jit) sampled.through_jit += count;
+  }
+  NameCuts(cuts, &stacks);
+  return sampled;
+}
+
+void ProcessExplainer::NameCuts(const CutCounts& counts,
+                                StackFacts* stacks) const {
+  for (const auto& [where, count] : counts) {
+    ModuleRef module = parts_.modules.Find(where.second);
+    stacks->cuts.push_back(
+        {ReasonText(where.first), module ? module->path : "", count});
+  }
+  std::stable_sort(stacks->cuts.begin(), stacks->cuts.end(),
+                   [](const StackCut& a, const StackCut& b) {
+                     return a.samples > b.samples;
+                   });
+  if (stacks->cuts.size() > kMaxCuts) {
+    stacks->cuts_left_out = stacks->cuts.size() - kMaxCuts;
+    stacks->cuts.resize(kMaxCuts);
+  }
+}
+
+std::vector<ProcessExplainer::Candidate> ProcessExplainer::ListFiles(
+    const ProcMaps& maps, const std::string& root_path, const Sampled& sampled,
+    uint64_t* left_out) const {
+  std::vector<Candidate> candidates;
+  std::set<std::tuple<std::string, uint64_t, uint64_t>> seen;
+  for (ProcMapping line : maps.mappings) {
+    if (!line.is_file() && !line.is_vdso()) continue;
+    line.path = PathBelowRoot(std::move(line.path), root_path);
+    if (!IsNewMapping(seen, line)) continue;
+    ModuleId id = parts_.modules.FindByMapping(line);
+    uint64_t samples = CountOf(sampled.through, id);
+    candidates.push_back({id, std::move(line), samples});
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) {
+                     return a.samples > b.samples;
+                   });
+  if (candidates.size() > kMaxModules) {
+    *left_out = candidates.size() - kMaxModules;
+    candidates.resize(kMaxModules);
+  }
+  return candidates;
+}
+
+std::vector<ProcessExplainer::Found> ProcessExplainer::OpenFiles(
+    const ProcessKey& key, const std::vector<Candidate>& candidates,
+    Deadline deadline) const {
+  std::vector<Found> found;
+  for (const Candidate& candidate : candidates) {
+    Found& file = found.emplace_back();
+    file.is_deleted = candidate.line.is_deleted;
+    file.samples = candidate.samples;
+    file.is_known = candidate.id != ModuleId::kNone;
+    if (file.is_known) {
+      file.module = parts_.modules.Find(candidate.id);
+      continue;
+    }
+    auto module = std::make_shared<Module>();
+    if (Now() < deadline) {
+      NewModuleEvent event;
+      event.key.inode = candidate.line.inode;
+      event.process = key;
+      event.map_start = candidate.line.start;
+      event.map_limit = candidate.line.limit;
+      event.offset = candidate.line.offset;
+      event.path = candidate.line.path;
+      *module = OpenModule(event);
+    } else {
+      module->unavailable_reason = kTooLate;
+    }
+    module->path = candidate.line.path;
+    file.module = std::move(module);
+  }
+  return found;
+}
+
+std::vector<ProcessExplainer::Found> ProcessExplainer::RecallFiles(
+    const ProcessInfo& info, const Sampled& sampled, uint64_t* left_out) const {
+  std::set<ModuleId> ids;
+  for (const auto& [id, count] : sampled.through) ids.insert(id);
+  for (const Mapping& mapping : info.mappings) ids.insert(mapping.module);
+  ids.erase(ModuleId::kNone);
+  std::vector<Found> found;
+  found.reserve(ids.size());
+  for (ModuleId id : ids) {
+    found.push_back({.module = parts_.modules.Find(id),
+                     .is_known = true,
+                     .samples = CountOf(sampled.through, id)});
+  }
+  std::stable_sort(
+      found.begin(), found.end(),
+      [](const Found& a, const Found& b) { return a.samples > b.samples; });
+  if (found.size() > kMaxModules) {
+    *left_out = found.size() - kMaxModules;
+    found.resize(kMaxModules);
+  }
+  return found;
+}
+
+std::vector<ModuleFacts> ProcessExplainer::ExplainModules(
+    const std::vector<Found>& found, Deadline deadline) const {
+  std::vector<ModuleRef> modules;
+  modules.reserve(found.size());
+  for (const Found& file : found) modules.push_back(file.module);
+  auto states = parts_.worker.Inspect(std::move(modules),
+                                      std::min(deadline, Now() + kInspectTime));
+  std::vector<ModuleFacts> facts;
+  for (size_t i = 0; i < found.size(); ++i) {
+    const Found& file = found[i];
+    ModuleFacts& module = facts.emplace_back();
+    module.path = file.module->path;
+    module.build_id = file.module->build_id.Hex();
+    module.is_deleted = file.is_deleted;
+    module.problem = file.module->unavailable_reason;
+    module.samples = file.samples;
+    module.symbols = ExplainNames(file, deadline);
+    module.unwind =
+        ExplainRows(file, states ? &(*states)[i] : nullptr, deadline);
+  }
+  return facts;
+}
+
+UnwindFacts ProcessExplainer::ExplainRows(const Found& found,
+                                          const TableLoader::FileState* state,
+                                          Deadline deadline) const {
+  using Kind = TableLoader::FileState::Kind;
+  UnwindFacts unwind;
+  if (state == nullptr) {
+    unwind.problem = "not known: the thread that builds tables is busy";
+    return unwind;
+  }
+  if (found.is_known && state->kind == Kind::kRefused) {
+    unwind.state = UnwindFacts::State::kRefused;
+    unwind.problem = state->refusal;
+    return unwind;
+  }
+  if (found.is_known && state->kind == Kind::kReady) {
+    unwind.state = UnwindFacts::State::kBuilt;
+    unwind.rows = state->row_count;
+    CopyStats(state->stats, &unwind);
+    for (ModuleId id : state->sharers) {
+      ModuleRef sharer = parts_.modules.Find(id);
+      if (!sharer || unwind.shared_with.size() >= kMaxSharers) {
+        ++unwind.shared_left_out;
+      } else {
+        bool is_copy = sharer->path == found.module->path;
+        unwind.shared_with.push_back(sharer->path +
+                                     (is_copy ? " (another copy)" : ""));
+      }
+    }
+    return unwind;
+  }
+  unwind.state = UnwindFacts::State::kNotBuilt;
+  if (!found.module->file) {
+    unwind.problem = found.module->unavailable_reason;
+  } else if (Now() >= deadline) {
+    unwind.problem = kTooLate;
+  } else if (Result<MemoryMap> map = MapFile(found.module->file.get());
+             !map.ok()) {
+    unwind.problem = map.status().message();
+  } else if (auto sources = CountUnwindSources(Bytes(*map)); !sources.ok()) {
+    unwind.problem = sources.status().message();
+  } else {
+    CopyStats(*sources, &unwind);
+  }
+  return unwind;
+}
+
+SymbolFacts ProcessExplainer::ExplainNames(const Found& found,
+                                           Deadline deadline) const {
+  SymbolFacts symbols;
+  const Module& module = *found.module;
+  SourceReport report;
+  if (found.is_known) report = parts_.symbolizer.Report(SymbolCacheKey(module));
+  symbols.is_in_use = !report.attempts.empty();
+  if (!symbols.is_in_use) {
+    if (!module.file) {
+      symbols.problem = module.unavailable_reason;
+      return symbols;
+    }
+    if (Now() >= deadline) {
+      symbols.problem = kTooLate;
+      return symbols;
+    }
+    report =
+        parts_.symbolizer.Examine(module.file.get(), module.path, module.root);
+  }
+  symbols.is_known = module.unavailable_reason.empty();
+  symbols.problem = module.unavailable_reason;
+  symbols.attempts = std::move(report.attempts);
+  symbols.has_dwarf = report.has_dwarf;
+  symbols.has_symtab = report.has_symtab;
+  symbols.has_dynsym = report.has_dynsym;
+  symbols.has_go_table = report.has_go_table;
+  return symbols;
+}
+
+void ProcessExplainer::Advise(int32_t pid, const ProcessDir* process,
+                              ProcessExplanation* explanation) const {
+  AdviceContext context;
+  context.pid = pid;
+  std::set<std::string> paths;
+  for (const ModuleFacts& module : explanation->modules) {
+    if (module.symbols.is_known && !module.symbols.has_dwarf &&
+        module.path.starts_with('/')) {
+      paths.insert(module.path);
+    }
+  }
+  if (process != nullptr) {
+    Result<UniqueFd> root = process->OpenAt("root", O_PATH | O_DIRECTORY);
+    if (!root.ok()) {
+      explanation->system_problem = root.status().message();
+    } else {
+      TargetSystem system = ReadTargetSystem(root->get());
+      context.family = system.family;
+      explanation->system = system.name;
+      explanation->system_problem = system.problem;
+      if (system.family == TargetSystem::Family::kDebian && !paths.empty()) {
+        DpkgOwners owners = FindDpkgOwners(root->get(), paths,
+                                           {.deadline = Now() + kPackageTime});
+        explanation->package_problem = owners.problem;
+        context.debug_packages = std::move(owners.debug_packages);
+        for (ModuleFacts& module : explanation->modules) {
+          auto owner = owners.packages.find(module.path);
+          if (owner != owners.packages.end()) module.package = owner->second;
+        }
+      }
+    }
+  }
+  for (ModuleFacts& module : explanation->modules) {
+    AdviseModule(context, &module);
+  }
+}
+
+void ProcessExplainer::ExplainJit(const ProcessDir& process,
+                                  const ProcMaps& maps, JitFacts* jit) const {
+  for (const ProcMapping& line : maps.mappings) {
+    if (!IsAnonymousCode(line)) continue;
+    ++jit->mappings;
+    jit->bytes += line.limit.value - line.start.value;
+  }
+  ProcessKey key = process.key();
+  if (Result<ProcessStatus> status = process.ReadStatus(); status.ok()) {
+    int32_t pid = status->namespace_pid != 0 ? status->namespace_pid : key.pid;
+    jit->map_path = fmt::format("/tmp/perf-{}.map", pid);
+  }
+  Result<UniqueFd> map = OpenPerfMapFile(key);
+  jit->has_map = map.ok();
+  if (!map.ok()) {
+    jit->problem = map.status().message();
+    return;
+  }
+  if (jit->mappings == 0 && jit->samples == 0) return;
+  std::string cache_key = PerfMapCacheKey(key);
+  parts_.symbolizer.SymbolizePerfMap(map->get(), cache_key, {},
+                                     DemangleStyle::kShort);
+  jit->attempts = parts_.symbolizer.Report(cache_key).attempts;
+}
+
+KernelFacts ProcessExplainer::ExplainKernel() const {
+  KernelFacts kernel;
+  parts_.symbolizer.SymbolizeKernel({});
+  SourceReport report = parts_.symbolizer.KernelReport();
+  kernel.attempts = std::move(report.attempts);
+  kernel.has_names = report.has_symtab;
+  kernel.kptr_restrict = ReadLine("/proc/sys/kernel/kptr_restrict");
+  kernel.advice = AdviseKernel(kernel);
+  return kernel;
+}
+
+}  // namespace pprofd
