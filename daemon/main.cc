@@ -5,13 +5,16 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "daemon/base/memory_policy.h"
 #include "daemon/base/telemetry.h"
 #include "daemon/config.h"
 #include "daemon/pipeline/pipeline.h"
+#include "daemon/symbolize_command.h"
 
 namespace pprofd {
 namespace {
@@ -42,6 +45,21 @@ Result<Config> MakeConfig(const std::string& file,
   return config;
 }
 
+// Flags for all settings whose key begins with `prefix`.
+void AddSettings(CLI::App* command, const std::string& prefix,
+                 std::map<std::string, std::string>* flags) {
+  for (const SettingInfo& setting : Settings()) {
+    if (!setting.key.starts_with(prefix)) continue;
+    command->add_option_function<std::string>(
+        "--" + setting.key,
+        [flags, key = setting.key](const std::string& value) {
+          (*flags)[key] = value;
+        },
+        setting.help + " (" + setting.allowed + ", default " +
+            setting.default_text + ")");
+  }
+}
+
 int RunDaemon(const Config& config) {
   SetUpLog(config.log.level);
   Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::Create(config);
@@ -67,6 +85,19 @@ int Check() {
   return 0;
 }
 
+int Symbolize(const Config& config, const std::string& demangle) {
+  SetUpLog("error");
+  DemangleStyle style = demangle == "none"        ? DemangleStyle::kNone
+                        : demangle == "templates" ? DemangleStyle::kTemplates
+                        : demangle == "full"      ? DemangleStyle::kFull
+                                                  : DemangleStyle::kShort;
+  Symbolizer::Options options;
+  options.max_cache_bytes = config.symbols.max_cache_bytes;
+  options.debug_roots = config.symbols.debug_roots;
+  SymbolizeCommand command(std::move(options), style);
+  return command.Run(std::cin, std::cout, std::cerr) ? 0 : kFailure;
+}
+
 int Main(int argc, char** argv) {
   SetMemoryPolicy();
   CLI::App app{"pprofd: /debug/pprof/ for every process on this host"};
@@ -78,22 +109,25 @@ int Main(int argc, char** argv) {
   run->add_option("--config.file", config_file,
                   "YAML file with settings; flags win over it");
   std::map<std::string, std::string> flags;
-  for (const SettingInfo& setting : Settings()) {
-    run->add_option_function<std::string>(
-        "--" + setting.key,
-        [&flags, key = setting.key](const std::string& value) {
-          flags[key] = value;
-        },
-        setting.help + " (" + setting.allowed + ", default " +
-            setting.default_text + ")");
-  }
+  AddSettings(run, "", &flags);
   CLI::App* check = app.add_subcommand(
       "check", "Say whether this host can be profiled, and stop");
+  CLI::App* symbolize = app.add_subcommand(
+      "symbolize",
+      "Read lines 'FILE-or-BUILDID ADDRESS...' (hexadecimal, as for addr2line) "
+      "and write for each address 'name at file:line:column', then a line "
+      "' (inlined by) ...' per caller it is inlined into, then an empty line");
+  std::string demangle = "full";
+  symbolize->add_option("--demangle", demangle, "form of names")
+      ->check(CLI::IsMember({"default", "none", "templates", "full"}))
+      ->capture_default_str();
+  AddSettings(symbolize, "symbols.", &flags);
   CLI11_PARSE(app, argc, argv);
 
   if (check->parsed()) return Check();
   Result<Config> config = MakeConfig(config_file, flags);
   if (!config.ok()) return Fail(config.status());
+  if (symbolize->parsed()) return Symbolize(*config, demangle);
   return RunDaemon(*config);
 }
 

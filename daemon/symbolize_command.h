@@ -1,0 +1,81 @@
+// SymbolizeCommand: `pprofd symbolize`, names for addresses without a daemon.
+//
+// A line of the question is FILE-or-BUILDID ADDRESS…; a name that holds blanks
+// stands in double quotes. What has no '/' and is 8 to 128 hexadecimal digits,
+// an even number, is a build ID; write ./NAME for a file of such a name. It is
+// looked for among the files named before and in the .build-id folders of the
+// debug roots and of /usr/lib. Addresses are hexadecimal, with or without 0x,
+// in the file's ELF address space, and looked up as they are.
+//
+// The answer to an address is a block that ends with an empty line, innermost
+// call first:
+//
+//   name at file:line:column
+//    (inlined by) name at file:line:column
+//
+// The column is left out where unknown; unknown names are ??, unknown places
+// ??:0. A bad line is answered by an empty line alone and a message on the
+// error stream. Output is flushed after each line, so that the command can be a
+// co-process. Blank lines are no questions.
+// Owns: the symbolizer. Thread: one.
+// Bound: kMaxLineBytes of a line, kMaxKnown build IDs.
+#ifndef DAEMON_SYMBOLIZE_COMMAND_H_
+#define DAEMON_SYMBOLIZE_COMMAND_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <istream>
+#include <map>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/base/status.h"
+#include "daemon/base/unique_handle.h"
+#include "daemon/model/ids.h"
+#include "symbolizer/symbolizer.h"
+
+namespace pprofd {
+
+class SymbolizeCommand {
+ public:
+  static constexpr size_t kMaxLineBytes = 64 << 10;
+  static constexpr size_t kMaxKnown = 65'536;
+
+  SymbolizeCommand(Symbolizer::Options options, DemangleStyle style);
+
+  // Answers until the input ends. False when a line was bad.
+  bool Run(std::istream& in, std::ostream& out, std::ostream& errors);
+
+ private:
+  struct Question {
+    std::string name;
+    std::vector<ModuleAddr> addresses;
+  };
+  struct OpenedFile {
+    std::string path;  // absolute
+    std::string cache_key;
+    BuildId build_id;
+    UniqueFd fd;
+  };
+
+  static Result<Question> Parse(std::string_view line);
+  Result<std::string> Answer(std::string_view line);
+  Result<OpenedFile> Find(const std::string& name);
+  Result<OpenedFile> FindByBuildId(const std::string& hex);
+  // Checks that it is an ELF file, and remembers its build ID.
+  Result<OpenedFile> Open(const std::string& path);
+
+  const std::vector<std::string> debug_roots_;
+  const DemangleStyle style_;
+  Symbolizer symbolizer_;
+  std::map<std::string, std::string> known_;  // build ID -> path
+};
+
+// A block of the answer.
+std::string FormatChain(const SymbolChain& chain);
+
+}  // namespace pprofd
+
+#endif  // DAEMON_SYMBOLIZE_COMMAND_H_
