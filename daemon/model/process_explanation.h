@@ -63,8 +63,9 @@ struct ModuleFacts {
   std::string path;  // as the process sees it
   std::string build_id;
   bool is_deleted = false;
-  std::string problem;   // why its file cannot be read
-  uint64_t samples = 0;  // of the stacks below, that passed through it
+  std::string problem;       // why its file cannot be read
+  uint64_t samples = 0;      // of the stacks below, that passed through it
+  uint64_t cut_samples = 0;  // of those, that ended in it for want of rows
   UnwindFacts unwind;
   SymbolFacts symbols;
   std::string package;               // that the file belongs to, "" unknown

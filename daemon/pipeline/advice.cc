@@ -116,10 +116,14 @@ void AdviseNames(const AdviceContext& context, ModuleFacts* module) {
 
 void AdviseRows(ModuleFacts* module) {
   module->advice.push_back(
-      {"stacks end at this file: build it with -fasynchronous-unwind-tables "
+      {"stacks that pass through this file end there: build it with "
+       "-fasynchronous-unwind-tables "
        "(or -g, for .debug_frame) and do not strip .eh_frame or .debug_frame",
        ""});
 }
+
+// Files whose rows cover less than this part of their code count as without.
+constexpr uint64_t kMinCoveredPart = 10;
 
 std::string_view BaseName(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
@@ -150,8 +154,12 @@ void AdviseModule(const AdviceContext& context, ModuleFacts* module) {
     }
     if (!symbols.has_dwarf) AdviseNames(context, module);
   }
+  // Start code has rows even where the program has none.
+  bool has_few_rows =
+      unwind.rows == 0 || module->cut_samples > 0 ||
+      unwind.covered_bytes < unwind.code_bytes / kMinCoveredPart;
   bool has_no_rows = unwind.state == UnwindFacts::State::kBuilt
-                         ? unwind.rows == 0
+                         ? has_few_rows
                          : unwind.state == UnwindFacts::State::kNotBuilt &&
                                unwind.problem.empty() && !unwind.has_source();
   if (has_no_rows) {

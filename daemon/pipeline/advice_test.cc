@@ -123,10 +123,17 @@ TEST(Advice, AsksForABuildIdWhereThereIsNone) {
 
 TEST(Advice, TellsHowToGetUnwindRows) {
   ModuleFacts module = Stripped("/opt/own");
-  module.unwind.rows = 0;
+  module.unwind.rows = 3;
+  module.unwind.covered_bytes = 30;
+  module.unwind.code_bytes = 4000;
   AdviseModule({}, &module);
   EXPECT_THAT(module.missing, Contains("unwind rows"));
   EXPECT_THAT(Words(module), HasSubstr("-fasynchronous-unwind-tables"));
+
+  ModuleFacts cut = Stripped("/opt/own");
+  cut.cut_samples = 1;
+  AdviseModule({}, &cut);
+  EXPECT_THAT(cut.missing, Contains("unwind rows"));
 
   ModuleFacts unmet = Stripped("/opt/own");
   unmet.unwind = {};

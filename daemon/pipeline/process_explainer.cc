@@ -60,9 +60,22 @@ std::string ReadLine(const char* path) {
   return line.substr(0, 64);
 }
 
-uint64_t CountOf(const std::map<ModuleId, uint64_t>& counts, ModuleId id) {
-  auto found = counts.find(id);
+template <typename Key>
+uint64_t CountOf(const std::map<Key, uint64_t>& counts, const Key& key) {
+  auto found = counts.find(key);
   return found == counts.end() ? 0 : found->second;
+}
+
+// Most samples first; returns how many did not fit.
+template <typename T>
+uint64_t SortAndCut(size_t max, std::vector<T>* items) {
+  std::stable_sort(items->begin(), items->end(), [](const T& a, const T& b) {
+    return a.samples > b.samples;
+  });
+  if (items->size() <= max) return 0;
+  uint64_t left_out = items->size() - max;
+  items->erase(items->begin() + static_cast<ptrdiff_t>(max), items->end());
+  return left_out;
 }
 
 }  // namespace
@@ -146,40 +159,44 @@ ProcessExplainer::Sampled ProcessExplainer::ReadHistory(
   stacks.truncated = static_cast<uint64_t>(aggregate.truncated);
   stacks.without_user = static_cast<uint64_t>(aggregate.without_user);
   CutCounts cuts;
-  std::set<ModuleId> met;
+  FileNames names;
+  std::set<FileName> met;
   for (const AggregateRow& row : aggregate.rows) {
     auto count = static_cast<uint64_t>(row.count);
     met.clear();
     bool has_jit = false;
     for (const Frame& frame : aggregate.stacks[row.stack]) {
-      if (frame.kind() == FrameKind::kFile) met.insert(frame.module());
-      if (frame.kind() == FrameKind::kAddress) has_jit = true;
-      if (frame.kind() == FrameKind::kReason) {
-        cuts[{frame.reason(), frame.module()}] += count;
+      if (frame.kind() == FrameKind::kFile) {
+        sampled.modules.insert(frame.module());
+        met.insert(NameOf(frame.module(), &names));
+      } else if (frame.kind() == FrameKind::kAddress) {
+        has_jit = true;
+      } else if (frame.kind() == FrameKind::kReason) {
+        const FileName& file = NameOf(frame.module(), &names);
+        cuts[{frame.reason(), file}] += count;
+        if (frame.reason() == PPROFD_REASON_NO_ROWS) {
+          sampled.without_rows[file] += count;
+        }
       }
     }
-    for (ModuleId id : met) sampled.through[id] += count;
+    for (const FileName& file : met) sampled.through[file] += count;
     if (has_jit) sampled.through_jit += count;
   }
-  NameCuts(cuts, &stacks);
+  for (const auto& [where, count] : cuts) {
+    stacks.cuts.push_back({ReasonText(where.first), where.second.first, count});
+  }
+  stacks.cuts_left_out = SortAndCut(kMaxCuts, &stacks.cuts);
   return sampled;
 }
 
-void ProcessExplainer::NameCuts(const CutCounts& counts,
-                                StackFacts* stacks) const {
-  for (const auto& [where, count] : counts) {
-    ModuleRef module = parts_.modules.Find(where.second);
-    stacks->cuts.push_back(
-        {ReasonText(where.first), module ? module->path : "", count});
+const ProcessExplainer::FileName& ProcessExplainer::NameOf(
+    ModuleId id, FileNames* names) const {
+  auto [it, is_new] = names->try_emplace(id);
+  if (is_new) {
+    ModuleRef module = parts_.modules.Find(id);
+    if (module) it->second = {module->path, module->key.inode};
   }
-  std::stable_sort(stacks->cuts.begin(), stacks->cuts.end(),
-                   [](const StackCut& a, const StackCut& b) {
-                     return a.samples > b.samples;
-                   });
-  if (stacks->cuts.size() > kMaxCuts) {
-    stacks->cuts_left_out = stacks->cuts.size() - kMaxCuts;
-    stacks->cuts.resize(kMaxCuts);
-  }
+  return it->second;
 }
 
 std::vector<ProcessExplainer::Candidate> ProcessExplainer::ListFiles(
@@ -192,17 +209,11 @@ std::vector<ProcessExplainer::Candidate> ProcessExplainer::ListFiles(
     line.path = PathBelowRoot(std::move(line.path), root_path);
     if (!IsNewMapping(seen, line)) continue;
     ModuleId id = parts_.modules.FindByMapping(line);
-    uint64_t samples = CountOf(sampled.through, id);
-    candidates.push_back({id, std::move(line), samples});
+    FileName name(line.path, line.inode);
+    candidates.push_back({id, std::move(line), CountOf(sampled.through, name),
+                          CountOf(sampled.without_rows, name)});
   }
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) {
-                     return a.samples > b.samples;
-                   });
-  if (candidates.size() > kMaxModules) {
-    *left_out = candidates.size() - kMaxModules;
-    candidates.resize(kMaxModules);
-  }
+  *left_out = SortAndCut(kMaxModules, &candidates);
   return candidates;
 }
 
@@ -214,6 +225,7 @@ std::vector<ProcessExplainer::Found> ProcessExplainer::OpenFiles(
     Found& file = found.emplace_back();
     file.is_deleted = candidate.line.is_deleted;
     file.samples = candidate.samples;
+    file.cut_samples = candidate.cut_samples;
     file.is_known = candidate.id != ModuleId::kNone;
     if (file.is_known) {
       file.module = parts_.modules.Find(candidate.id);
@@ -240,24 +252,23 @@ std::vector<ProcessExplainer::Found> ProcessExplainer::OpenFiles(
 
 std::vector<ProcessExplainer::Found> ProcessExplainer::RecallFiles(
     const ProcessInfo& info, const Sampled& sampled, uint64_t* left_out) const {
-  std::set<ModuleId> ids;
-  for (const auto& [id, count] : sampled.through) ids.insert(id);
+  std::set<ModuleId> ids = sampled.modules;
   for (const Mapping& mapping : info.mappings) ids.insert(mapping.module);
   ids.erase(ModuleId::kNone);
-  std::vector<Found> found;
-  found.reserve(ids.size());
+  std::map<FileName, ModuleRef> files;
   for (ModuleId id : ids) {
-    found.push_back({.module = parts_.modules.Find(id),
+    ModuleRef module = parts_.modules.Find(id);
+    files.insert_or_assign({module->path, module->key.inode}, module);
+  }
+  std::vector<Found> found;
+  found.reserve(files.size());
+  for (const auto& [name, module] : files) {
+    found.push_back({.module = module,
                      .is_known = true,
-                     .samples = CountOf(sampled.through, id)});
+                     .samples = CountOf(sampled.through, name),
+                     .cut_samples = CountOf(sampled.without_rows, name)});
   }
-  std::stable_sort(
-      found.begin(), found.end(),
-      [](const Found& a, const Found& b) { return a.samples > b.samples; });
-  if (found.size() > kMaxModules) {
-    *left_out = found.size() - kMaxModules;
-    found.resize(kMaxModules);
-  }
+  *left_out = SortAndCut(kMaxModules, &found);
   return found;
 }
 
@@ -277,6 +288,7 @@ std::vector<ModuleFacts> ProcessExplainer::ExplainModules(
     module.is_deleted = file.is_deleted;
     module.problem = file.module->unavailable_reason;
     module.samples = file.samples;
+    module.cut_samples = file.cut_samples;
     module.symbols = ExplainNames(file, deadline);
     module.unwind =
         ExplainRows(file, states ? &(*states)[i] : nullptr, deadline);

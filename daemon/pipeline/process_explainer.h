@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,30 +56,37 @@ class ProcessExplainer {
 
  private:
   using Deadline = std::chrono::steady_clock::time_point;
-  using CutCounts = std::map<std::pair<uint32_t, ModuleId>, uint64_t>;
+  // Path and inode: a file may have several module numbers.
+  using FileName = std::pair<std::string, uint64_t>;
+  using FileNames = std::map<ModuleId, FileName>;
+  using CutCounts = std::map<std::pair<uint32_t, FileName>, uint64_t>;
   // An executable file of the process.
   struct Candidate {
     ModuleId id = ModuleId::kNone;  // kNone: not in the module table
     ProcMapping line;
     uint64_t samples = 0;
+    uint64_t cut_samples = 0;
   };
   struct Found {
     ModuleRef module;
     bool is_known = false;  // to the module table
     bool is_deleted = false;
     uint64_t samples = 0;
+    uint64_t cut_samples = 0;
   };
   // What the samples of the process tell.
   struct Sampled {
     StackFacts stacks;
-    std::map<ModuleId, uint64_t> through;  // samples, by module
+    std::map<FileName, uint64_t> through;       // samples
+    std::map<FileName, uint64_t> without_rows;  // those cut for want of rows
+    std::set<ModuleId> modules;
     uint64_t through_jit = 0;
   };
 
   void ExplainLiving(const ProcessDir& process, const Sampled& sampled,
                      ProcessExplanation* explanation) const;
   Sampled ReadHistory(const ProcessKey& key) const;
-  void NameCuts(const CutCounts& counts, StackFacts* stacks) const;
+  const FileName& NameOf(ModuleId id, FileNames* names) const;
   // Sorted by samples; what is beyond kMaxModules is only counted.
   std::vector<Candidate> ListFiles(const ProcMaps& maps,
                                    const std::string& root_path,

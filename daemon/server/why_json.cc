@@ -87,6 +87,7 @@ void WriteModule(const ModuleFacts& module, JsonWriter* json) {
   json->Bool("deleted", module.is_deleted);
   json->Text("problem", module.problem);
   json->Number("samples", module.samples);
+  json->Number("cut_samples", module.cut_samples);
   WriteUnwind(module.unwind, json);
   WriteSymbols(module.symbols, json);
   json->Text("package", module.package);

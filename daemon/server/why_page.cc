@@ -144,11 +144,15 @@ std::string ModuleHtml(const ModuleFacts& module) {
                   module.is_deleted ? " <em>deleted</em>" : "");
   html += Problem(module.problem);
   html += fmt::format(
-      "<table>\n<tr><th>Samples through it</th><td>{}</td></tr>\n"
+      "<table>\n<tr><th>Samples through it</th><td>{}{}</td></tr>\n"
       "<tr><th>Build ID</th><td><code>{}</code></td></tr>\n"
       "<tr><th>Unwind rows</th><td>{}</td></tr>\n"
       "<tr><th>Names</th><td>{}</td></tr>\n",
       module.samples,
+      module.cut_samples > 0
+          ? fmt::format(", of which {} ended here for want of unwind rows",
+                        module.cut_samples)
+          : "",
       HtmlText(module.build_id.empty() ? "none" : module.build_id),
       HtmlText(UnwindText(module.unwind)), HtmlText(NamesText(module.symbols)));
   if (!module.package.empty()) {

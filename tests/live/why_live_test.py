@@ -4,13 +4,15 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 
 import pytest
 
 from contract_live_test import DEAD_PID, check_error
 from target_process import TARGETS_DIR
 
-MODULE_KEYS = {"path", "build_id", "deleted", "problem", "samples", "unwind",
+MODULE_KEYS = {"path", "build_id", "deleted", "problem", "samples",
+               "cut_samples", "unwind",
                "symbols", "package", "missing", "advice"}
 
 
@@ -90,6 +92,30 @@ def test_rows_may_come_from_debug_frame(client, targets):
                        TARGETS_DIR / "burn_c_debug_frame")
     assert module["unwind"]["state"] == "built"
     assert module["unwind"]["debug_frame_functions"] > 0
+
+
+def test_code_without_rows_is_told_although_start_code_has_some(
+        client, targets, tmp_path):
+    source = tmp_path / "norows.c"
+    source.write_text(
+        "static int spin(int n) { volatile int s = 0;"
+        " for (int i = 0; i < n; i++) s += i; return s; }\n"
+        "int main(void) { for (;;) spin(100000); }\n", encoding="ascii")
+    path = tmp_path / "norows"
+    subprocess.run(["gcc", "-O0", "-fomit-frame-pointer", "-s",
+                    "-fno-asynchronous-unwind-tables", "-fno-unwind-tables",
+                    source, "-o", path], check=True)
+    target = targets.run([path], ready=False)
+    client.profile(target.pid, seconds=2, hz=199)
+    explanation = explain(client, target.pid)
+    module = module_of(explanation, path)
+    assert module["unwind"]["state"] == "built"
+    assert module["cut_samples"] > 0
+    assert "unwind rows" in module["missing"]
+    assert any("-fasynchronous-unwind-tables" in advice["text"]
+               for advice in module["advice"])
+    assert {"reason": "no unwind rows", "module": str(path),
+            "samples": module["cut_samples"]} in explanation["stacks"]["cuts"]
 
 
 def test_a_program_deleted_since_says_so(client, targets, tmp_path):
