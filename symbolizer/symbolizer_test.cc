@@ -142,7 +142,7 @@ TEST_F(SymbolizerTest, KeepsItsCacheWithinTheBound) {
 
 TEST_F(SymbolizerTest, ExaminesAFileWithoutKeepingAnything) {
   auto examine = [this](const std::string& variant) {
-    UniqueFd fd = Open(TargetPath(variant));
+    UniqueFd fd = OpenFile(TargetPath(variant));
     return symbolizer_.Examine(fd.get(), TargetPath(variant), "");
   };
   size_t bytes = symbolizer_.cache_bytes();

@@ -210,7 +210,7 @@ TEST_F(TableLoaderTest, TellsWhatTheKernelHalfHas) {
   EXPECT_EQ(state.row_count, table.rows.size());
   EXPECT_EQ(state.stats.eh_frame_fdes, 9u);
   EXPECT_EQ(state.sharers, std::vector<ModuleId>{ModuleId{7}});
-  ASSERT_TRUE(loader_.Forget(Key(7)).ok());
+  ASSERT_TRUE(loader_.Forget(Key(7), ModuleId{7}).ok());
   EXPECT_TRUE(loader_.Describe(Key(8)).sharers.empty());
 
   std::string reason(10'000, 'x');
