@@ -4,8 +4,8 @@
  * "unsupported" where io_uring may not be used.
  */
 #define _GNU_SOURCE
-#include <linux/io_uring.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
