@@ -286,12 +286,11 @@ struct pprofd_capture_slot {
 #define PPROFD_CAPTURE_SLOTS \
   (PPROFD_CAPTURE_BUCKETS * PPROFD_CAPTURE_BUCKET_SLOTS)
 /* Index of the first slot of the bucket. */
-static inline uint32_t pprofd_capture_bucket(uint32_t tgid,
+static inline uint64_t pprofd_capture_bucket(uint32_t tgid,
                                              uint64_t period_ns) {
-  uint32_t hash = tgid * 0x9e3779b1u ^ (uint32_t)period_ns * 0x85ebca6bu;
-  hash = (hash ^ hash >> 16) * 0x85ebca6bu;
-  hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
-  return (hash >> (32 - PPROFD_CAPTURE_BUCKET_SHIFT)) *
+  uint64_t hash = (period_ns << 32 ^ tgid) * 0x9e3779b97f4a7c15ULL;
+  hash = (hash ^ hash >> 32) * 0xbf58476d1ce4e5b9ULL;
+  return (hash >> (64 - PPROFD_CAPTURE_BUCKET_SHIFT)) *
          PPROFD_CAPTURE_BUCKET_SLOTS;
 }
 

@@ -193,7 +193,7 @@ int cpu(struct bpf_perf_event_data* ctx) {
 }
 
 static __always_inline bool is_captured(uint32_t tgid, uint64_t period_ns) {
-  uint32_t first = pprofd_capture_bucket(tgid, period_ns);
+  uint64_t first = pprofd_capture_bucket(tgid, period_ns);
   bool found = false;
   for (uint32_t i = 0; i < PPROFD_CAPTURE_BUCKET_SLOTS; i++) {
     const volatile struct pprofd_capture_slot* slot =
