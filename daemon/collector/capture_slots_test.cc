@@ -19,13 +19,14 @@ class CaptureSlotsTest : public testing::Test {
                    table_.data(), PPROFD_CAPTURE_SLOTS),
                &whole_host_) {}
 
-  static size_t BucketOf(int32_t pid, uint64_t period_ns) {
-    return pprofd_capture_bucket(static_cast<uint32_t>(pid), period_ns);
+  static ptrdiff_t BucketOf(int32_t pid, uint64_t period_ns) {
+    return static_cast<ptrdiff_t>(
+        pprofd_capture_bucket(static_cast<uint32_t>(pid), period_ns));
   }
 
   // As the kernel half looks.
   bool IsCaptured(int32_t pid, uint64_t period_ns) const {
-    size_t first = BucketOf(pid, period_ns);
+    ptrdiff_t first = BucketOf(pid, period_ns);
     return std::any_of(table_.begin() + first,
                        table_.begin() + first + PPROFD_CAPTURE_BUCKET_SLOTS,
                        [&](const pprofd_capture_slot& slot) {
