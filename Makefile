@@ -46,7 +46,7 @@ bench: build ## Measure cost, coverage and memory (root, a quiet machine)
 	/usr/bin/python3 tests/bench/run.py --pprofd $(BUILD)/pprofd \
 		--out docs/benchmarks.md $(ARGS)
 
-fuzz: ## Fuzz every parser of hostile input for FUZZ_SECONDS=60 each
+fuzz: ## Run each fuzz target of tests/fuzz for FUZZ_SECONDS=60
 	cmake -S . -B build-fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 		-DPPROFD_FUZZ=ON -DCMAKE_C_COMPILER=clang-19 \
 		-DCMAKE_CXX_COMPILER=clang++-19 $(LAUNCHER) \
