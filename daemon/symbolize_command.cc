@@ -160,7 +160,9 @@ Result<std::string> SymbolizeCommand::Answer(std::string_view line) {
       file.fd.get(), file.cache_key, file.path, "", question.addresses, style_,
       std::chrono::steady_clock::now() + kTime);
   std::string blocks;
-  for (const SymbolChain& chain : symbols.chains) blocks += FormatChain(chain);
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    blocks += FormatChain(symbols.Chain(i));
+  }
   return blocks;
 }
 

@@ -1,9 +1,5 @@
 #include "symbolizer/alternate_file.h"
 
-#include <limits.h>
-#include <unistd.h>
-
-#include <array>
 #include <string_view>
 
 #include "symbolizer/byte_reader.h"
@@ -56,19 +52,6 @@ std::string WhyNotAlternate(int fd, const AlternateLink& link) {
   return supplement->checksum == link.identity ? "" : "other checksum";
 }
 
-// The folder that the open file is in, links resolved, as seen in its root.
-std::string RealFolder(const DebugFile& file) {
-  std::array<char, PATH_MAX> text;
-  std::string link = "/proc/self/fd/" + std::to_string(file.fd.get());
-  ssize_t size = readlink(link.c_str(), text.data(), text.size());
-  if (size <= 0) return "";
-  std::string path(text.data(), static_cast<size_t>(size));
-  if (file.root != "/" && path.starts_with(file.root + "/")) {
-    path.erase(0, file.root.size());
-  }
-  return FolderOf(path);
-}
-
 std::vector<std::string> ListPaths(const AlternateLink& link,
                                    const DebugFile& holder,
                                    const DebugFileSearch& search) {
@@ -78,9 +61,11 @@ std::vector<std::string> ListPaths(const AlternateLink& link,
     paths.push_back(link.path);
   } else {
     std::string folder = FolderOf(holder.path);
-    std::string real_folder = RealFolder(holder);
+    std::string real_folder = FolderOf(holder.real_path);
     paths.push_back(folder + "/" + link.path);
-    if (real_folder != folder) paths.push_back(real_folder + "/" + link.path);
+    if (!real_folder.empty() && real_folder != folder) {
+      paths.push_back(real_folder + "/" + link.path);
+    }
   }
   size_t shared = ("/" + link.path).find("/.dwz/");
   if (shared != std::string::npos) {

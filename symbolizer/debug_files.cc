@@ -1,15 +1,8 @@
 #include "symbolizer/debug_files.h"
 
-#include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "symbolizer/byte_reader.h"
 
@@ -99,35 +92,18 @@ DebugFile OpenFirstFit(const std::vector<std::string>& paths,
   if (!search.root.empty()) roots.insert(roots.begin(), search.root);
   for (const std::string& root : roots) {
     for (const std::string& path : paths) {
-      auto fd = OpenInRoot(root, path);
-      if (!fd.ok()) continue;
-      DebugFile file{.fd = std::move(*fd), .root = root, .path = path};
+      auto found = search.opener->Open(root, path);
+      if (!found.ok()) continue;
+      DebugFile file{.fd = std::move(found->fd),
+                     .root = root,
+                     .path = path,
+                     .real_path = std::move(found->real_path)};
       std::string reason = why_unfit(file.fd.get());
       if (reason.empty()) return file;
       attempts.push_back(file.Shown() + ": " + reason);
     }
   }
   return {};
-}
-
-Result<UniqueFd> OpenInRoot(const std::string& root, const std::string& path) {
-  UniqueFd root_fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root_fd) return Status::FromErrno(errno, root);
-  open_how how = {};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  UniqueFd handle(static_cast<int>(
-      syscall(SYS_openat2, root_fd.get(), path.c_str(), &how, sizeof(how))));
-  if (!handle) return Status::FromErrno(errno, path);
-  struct stat info;
-  if (fstat(handle.get(), &info) != 0) return Status::FromErrno(errno, path);
-  if (!S_ISREG(info.st_mode)) {
-    return Status(StatusCode::kInvalid, path + ": not a regular file");
-  }
-  std::string link = "/proc/self/fd/" + std::to_string(handle.get());
-  UniqueFd file(open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file) return Status::FromErrno(errno, path);
-  return file;
 }
 
 DebugFile FindDebugFile(const ElfFile& module, const DebugFileSearch& search,

@@ -37,10 +37,10 @@ TEST_F(MiniDebugInfoTest, NamesWhatDynamicSymbolsDoNot) {
   ModuleSymbols symbols =
       Lookup(fd.get(), {AddressOf("known_hidden"), AddressOf("known_assembly"),
                         AddressOf("known_exported")});
-  ASSERT_THAT(symbols.chains[0], SizeIs(1));
-  EXPECT_EQ(symbols.chains[0][0].name, "known::(anonymous namespace)::Hidden");
-  EXPECT_EQ(symbols.chains[1].at(0).name, "known_assembly");
-  EXPECT_EQ(symbols.chains[2].at(0).name, "known_exported");
+  ASSERT_THAT(symbols.Chain(0), SizeIs(1));
+  EXPECT_EQ(symbols.Chain(0)[0].name, "known::(anonymous namespace)::Hidden");
+  EXPECT_EQ(symbols.Chain(1).at(0).name, "known_assembly");
+  EXPECT_EQ(symbols.Chain(2).at(0).name, "known_exported");
   EXPECT_FALSE(symbols.has_line_numbers);
   EXPECT_THAT(symbolizer_.Report("key").attempts,
               Contains(testing::ContainsRegex(
@@ -50,7 +50,7 @@ TEST_F(MiniDebugInfoTest, NamesWhatDynamicSymbolsDoNot) {
 TEST_F(MiniDebugInfoTest, NamesInLaterCallsToo) {
   UniqueFd fd = OpenFile(TargetPath(".mini"));
   Lookup(fd.get(), {AddressOf("known_exported")});
-  EXPECT_THAT(Lookup(fd.get(), {AddressOf("known_hidden")}).chains[0],
+  EXPECT_THAT(Lookup(fd.get(), {AddressOf("known_hidden")}).Chain(0),
               SizeIs(1));
 }
 
@@ -65,7 +65,7 @@ TEST_F(MiniDebugInfoTest, LeavesDynamicFunctionsTheirNames) {
   names.push_back("_ZNK5known5Outer3RunEi");
   ModuleSymbols symbols = Lookup(fd.get(), addresses);
   for (size_t i = 0; i < names.size(); ++i) {
-    EXPECT_EQ(symbols.chains[i].at(0).system_name, names[i]);
+    EXPECT_EQ(symbols.Chain(i).at(0).system_name, names[i]);
   }
 }
 
@@ -94,7 +94,7 @@ TEST_F(MiniDebugInfoTest, TellsWhyAStreamIsUnfit) {
   UniqueFd fd(memfd_create("broken", MFD_CLOEXEC));
   ASSERT_EQ(write(fd.get(), broken.data(), broken.size()),
             static_cast<ssize_t>(broken.size()));
-  EXPECT_THAT(Lookup(fd.get(), {AddressOf("known_hidden")}).chains[0],
+  EXPECT_THAT(Lookup(fd.get(), {AddressOf("known_hidden")}).Chain(0),
               IsEmpty());
   EXPECT_THAT(symbolizer_.Report("key").attempts,
               Contains(HasSubstr(".gnu_debugdata: bad compressed stream")));

@@ -65,17 +65,31 @@ ModuleSymbols ModuleSource::Symbolize(int file,
       warm_dwarf_ = std::move(batch.dwarf);
     }
   }
+  return Answer(addresses, style);
+}
+
+// From the cache.
+ModuleSymbols ModuleSource::Answer(std::span<const ModuleAddr> addresses,
+                                   DemangleStyle style) {
   ModuleSymbols result;
   result.has_filenames = has_dwarf_ || has_go_table_;
   result.has_line_numbers = result.has_filenames;
   result.has_inline_frames = has_dwarf_;
+  absl::flat_hash_map<uint32_t, uint32_t> numbers;  // in `functions`
+  result.chain_ends.reserve(addresses.size());
   for (ModuleAddr address : addresses) {
-    SymbolChain& chain = result.chains.emplace_back();
     auto known = chains_.find(address.value);
-    if (known == chains_.end()) continue;
-    for (uint32_t i = 0; i < known->second.count; ++i) {
-      chain.push_back(Present(cached_lines_[known->second.first + i], style));
+    uint32_t count = known == chains_.end() ? 0 : known->second.count;
+    for (uint32_t i = 0; i < count; ++i) {
+      const CachedLine& line = cached_lines_[known->second.first + i];
+      auto [number, is_new] = numbers.try_emplace(
+          line.function, static_cast<uint32_t>(result.functions.size()));
+      if (is_new) result.functions.push_back(Present(line.function, style));
+      result.calls.push_back({.function = number->second,
+                              .line = line.line,
+                              .column = line.column});
     }
+    result.chain_ends.push_back(static_cast<uint32_t>(result.calls.size()));
   }
   return result;
 }
@@ -145,7 +159,8 @@ void ModuleSource::Discover(Batch& batch) {
     UniqueFd copy(fcntl(batch.file, F_DUPFD_CLOEXEC, 0));
     DiscoverAlternate(own, {.fd = std::move(copy),
                             .root = search_.root.empty() ? "/" : search_.root,
-                            .path = search_.module_path});
+                            .path = search_.module_path,
+                            .real_path = search_.module_path});
   } else {
     attempts_.push_back(search_.module_path + ": no DWARF");
     DiscoverDebugFile(own);
@@ -314,13 +329,11 @@ std::string ModuleSource::FindMiniName(Batch& batch, ModuleAddr address) {
   return std::string(NameAt(batch.mini->elf(), *name));
 }
 
-SymbolLine ModuleSource::Present(const CachedLine& line, DemangleStyle style) {
-  const PooledFunction& function = pool_.function(line.function);
+SymbolFunction ModuleSource::Present(uint32_t number, DemangleStyle style) {
+  const PooledFunction& function = pool_.function(number);
   const StringPool& strings = pool_.strings();
-  SymbolLine result;
+  SymbolFunction result;
   result.file = strings.Get(function.file);
-  result.line = line.line;
-  result.column = line.column;
   result.start_line = function.start_line;
   const std::string& source_name = strings.Get(function.name);
   const std::string& linkage_name = strings.Get(function.linkage_name);

@@ -21,6 +21,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "daemon/model/ids.h"
+#include "daemon/model/profile_service.h"  // DemangleStyle
 #include "symbolizer/debug_files.h"
 #include "symbolizer/dwarf_index.h"
 #include "symbolizer/elf_file.h"
@@ -29,7 +30,7 @@
 #include "symbolizer/split_files.h"
 #include "symbolizer/symbol_pool.h"
 #include "symbolizer/symbol_table.h"
-#include "symbolizer/symbolizer.h"
+#include "symbolizer/symbols.h"
 
 namespace pprofd {
 
@@ -85,6 +86,8 @@ class ModuleSource {
     uint32_t count = 0;
   };
 
+  ModuleSymbols Answer(std::span<const ModuleAddr> addresses,
+                       DemangleStyle style);
   bool OpenBatch(Batch& batch);
   void Discover(Batch& batch);
   void DiscoverDebugFile(const ElfFile& own);
@@ -99,7 +102,7 @@ class ModuleSource {
   void AddGoLine(const GoLine& found, std::vector<CodeLine>& lines);
   std::string FindSymbolName(Batch& batch, ModuleAddr address);
   std::string FindMiniName(Batch& batch, ModuleAddr address);
-  SymbolLine Present(const CachedLine& line, DemangleStyle style);
+  SymbolFunction Present(uint32_t function, DemangleStyle style);
   const std::string& ShortName(uint32_t linkage_name);
 
   const DebugFileSearch search_;

@@ -125,7 +125,7 @@ TEST_F(SplitFilesTest, ThatGoAwayLeaveLinesInLaterCalls) {
         .SymbolizeModule(fd.get(), "key", "/opt/program", root_.path(),
                          std::array{address}, DemangleStyle::kShort,
                          NoDeadline())
-        .chains.at(0);
+        .Chain(0);
   };
   EXPECT_EQ(lookup(work).at(0).start_line, 33);
   std::filesystem::remove_all(root_.path());

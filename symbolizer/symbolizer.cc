@@ -9,7 +9,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "symbolizer/demangle.h"
-#include "symbolizer/kallsyms.h"
 #include "symbolizer/module_source.h"
 #include "symbolizer/perf_map.h"
 
@@ -83,7 +82,7 @@ class Symbolizer::Impl {
   // Evicts, least recently used first, until the rest fits.
   void Trim() {
     std::lock_guard lock(mutex_);
-    size_t total = kallsyms_bytes_;
+    size_t total = 0;
     for (const auto& [key, slot] : slots_) total += slot->bytes;
     if (total <= options_.max_cache_bytes) return;
     std::vector<std::pair<uint64_t, std::string>> by_age;
@@ -128,37 +127,9 @@ class Symbolizer::Impl {
 
   size_t cache_bytes() const {
     std::lock_guard lock(mutex_);
-    size_t total = kallsyms_bytes_;
+    size_t total = 0;
     for (const auto& [key, slot] : slots_) total += slot->bytes;
     return total;
-  }
-
-  ModuleSymbols SymbolizeKernel(std::span<const uint64_t> addresses) {
-    std::lock_guard lock(kernel_mutex_);
-    Status status = kallsyms_.Refresh();
-    if (!status.ok()) kernel_problem_ = status.message();
-    ModuleSymbols result;
-    for (uint64_t address : addresses) {
-      SymbolChain& chain = result.chains.emplace_back();
-      if (auto name = kallsyms_.Find(address)) {
-        chain.push_back({.name = std::string(*name),
-                         .system_name = std::string(*name),
-                         .file = ""});
-      }
-    }
-    kallsyms_bytes_ = kallsyms_.bytes();
-    return result;
-  }
-
-  SourceReport KernelReport() {
-    std::lock_guard lock(kernel_mutex_);
-    SourceReport report;
-    report.attempts.push_back(
-        "/proc/kallsyms: " + std::to_string(kallsyms_.symbol_count()) +
-        " functions");
-    if (!kernel_problem_.empty()) report.attempts.push_back(kernel_problem_);
-    report.has_symtab = kernel_problem_.empty() && kallsyms_.symbol_count() > 0;
-    return report;
   }
 
  private:
@@ -168,11 +139,6 @@ class Symbolizer::Impl {
   absl::flat_hash_map<std::string, SlotRef> slots_;
   std::vector<SlotRef> warm_;  // last used first
   uint64_t uses_ = 0;
-
-  std::mutex kernel_mutex_;
-  Kallsyms kallsyms_;
-  std::string kernel_problem_;
-  std::atomic<size_t> kallsyms_bytes_{0};
 };
 
 Symbolizer::Symbolizer(Options options)
@@ -192,7 +158,8 @@ ModuleSymbols Symbolizer::SymbolizeModule(
       slot->module.emplace(
           DebugFileSearch{.module_path = path,
                           .root = root,
-                          .debug_roots = impl_->options().debug_roots});
+                          .debug_roots = impl_->options().debug_roots,
+                          .opener = impl_->options().opener});
     }
     result = slot->module->Symbolize(file, addresses, style, deadline);
     slot->module->Shrink(impl_->options().max_cache_bytes / 2);
@@ -201,10 +168,6 @@ ModuleSymbols Symbolizer::SymbolizeModule(
   if (slot->warm_bytes > 0) impl_->KeepWarm(cache_key, slot);
   impl_->Trim();
   return result;
-}
-
-ModuleSymbols Symbolizer::SymbolizeKernel(std::span<const uint64_t> addresses) {
-  return impl_->SymbolizeKernel(addresses);
 }
 
 ModuleSymbols Symbolizer::SymbolizePerfMap(int map_file,
@@ -226,7 +189,7 @@ ModuleSymbols Symbolizer::SymbolizePerfMap(int map_file,
       slot->perf_map = map.ok() ? std::move(*map) : PerfMap();
     }
     for (uint64_t address : addresses) {
-      SymbolChain& chain = result.chains.emplace_back();
+      SymbolChain chain;
       if (auto name = slot->perf_map.Find(address)) {
         std::string system_name(*name);
         std::string shown = Demangle(system_name, style);
@@ -234,6 +197,7 @@ ModuleSymbols Symbolizer::SymbolizePerfMap(int map_file,
                          .system_name = std::move(system_name),
                          .file = ""});
       }
+      result.AddChain(chain);
     }
     slot->bytes = kSlotBytes + slot->perf_map.bytes();
   }
@@ -256,12 +220,11 @@ SourceReport Symbolizer::Examine(int file, const std::string& path,
   ModuleSource source(
       DebugFileSearch{.module_path = path,
                       .root = root,
-                      .debug_roots = impl_->options().debug_roots});
+                      .debug_roots = impl_->options().debug_roots,
+                      .opener = impl_->options().opener});
   source.Examine(file);
   return source.report();
 }
-
-SourceReport Symbolizer::KernelReport() { return impl_->KernelReport(); }
 
 size_t Symbolizer::cache_bytes() const { return impl_->cache_bytes(); }
 

@@ -1,8 +1,7 @@
 // Symbolizer: module addresses to functions, files, lines and inlined calls.
 //
-// The facade over all sources of names. Built as a library now; the interface
-// takes descriptors and returns values only, so that it can become a process of
-// its own without rights.
+// The facade over all sources of names but the kernel's. It is given
+// descriptors and answers values: all it opens goes through a FileOpener.
 // Owns: per-module indexes and caches. Borrows: nothing.
 // Thread: locks itself (one mutex per module, one for the table of modules);
 //   calls for different modules run side by side.
@@ -23,39 +22,10 @@
 #include "daemon/base/unique_handle.h"
 #include "daemon/model/ids.h"
 #include "daemon/model/profile_service.h"  // DemangleStyle
+#include "symbolizer/file_opener.h"
+#include "symbolizer/symbols.h"
 
 namespace pprofd {
-
-// One call level at an address.
-struct SymbolLine {
-  std::string name;         // demangled in the style asked for
-  std::string system_name;  // linkage name
-  std::string file;         // absolute path, "" unknown
-  int64_t line = 0;         // 0 unknown
-  int64_t column = 0;
-  int64_t start_line = 0;  // of the function's declaration, 0 unknown
-};
-
-// Innermost inlined call first, physical function last; empty = unresolved.
-using SymbolChain = std::vector<SymbolLine>;
-
-struct ModuleSymbols {
-  std::vector<SymbolChain> chains;  // parallel to the addresses asked for
-  bool has_filenames = false;       // the module's sources can give them
-  bool has_line_numbers = false;
-  bool has_inline_frames = false;
-};
-
-// What names come from, for one module; tells users what is missing.
-struct SourceReport {
-  // "path or section: found N symbols | why not"; empty: never looked at.
-  std::vector<std::string> attempts;
-  // Of a module, its separate debug file included:
-  bool has_dwarf = false;
-  bool has_symtab = false;  // .symtab, which strip removes
-  bool has_dynsym = false;
-  bool has_go_table = false;
-};
 
 class Symbolizer {
  public:
@@ -63,6 +33,7 @@ class Symbolizer {
     size_t max_cache_bytes = 64 << 20;
     // Searched for separate, alternate and split debug files, in order.
     std::vector<std::string> debug_roots{"/usr/lib/debug"};
+    FileOpener* opener = &OwnFileOpener();  // outlives the symbolizer
   };
   explicit Symbolizer(Options options);
   ~Symbolizer();
@@ -82,10 +53,6 @@ class Symbolizer {
                                 DemangleStyle style,
                                 std::chrono::steady_clock::time_point deadline);
 
-  // Kernel and kernel-module symbols from /proc/kallsyms (refreshed when
-  // modules or BPF programs come and go); name has no "[module]" suffix.
-  ModuleSymbols SymbolizeKernel(std::span<const uint64_t> addresses);
-
   // JIT symbols from the perf map of a process: `map_file` is an open
   // descriptor of perf-PID.map, borrowed; re-read when size or mtime changed.
   ModuleSymbols SymbolizePerfMap(int map_file, const std::string& cache_key,
@@ -96,8 +63,6 @@ class Symbolizer {
   // The same for a file that was never symbolized; keeps nothing of it.
   SourceReport Examine(int file, const std::string& path,
                        const std::string& root) const;
-  // The same for SymbolizeKernel().
-  SourceReport KernelReport();
   size_t cache_bytes() const;
 
  private:

@@ -29,7 +29,7 @@ class SymbolizerTest : public testing::TestWithParam<const char*> {
     return symbolizer_
         .SymbolizeModule(fd.get(), path, path, "", std::array{address}, style,
                          NoDeadline())
-        .chains.at(0);
+        .Chain(0);
   }
 
   Symbolizer symbolizer_{Symbolizer::Options()};
@@ -68,7 +68,7 @@ TEST_F(SymbolizerTest, SaysWhatTheSourcesCanGive) {
   UniqueFd fd = OpenFile(TargetPath(""));
   ModuleSymbols with_dwarf = symbolizer_.SymbolizeModule(
       fd.get(), "a", "/a", "", {}, DemangleStyle::kShort, NoDeadline());
-  EXPECT_THAT(with_dwarf.chains, IsEmpty());
+  EXPECT_EQ(with_dwarf.size(), 0u);
   ModuleSymbols result = symbolizer_.SymbolizeModule(
       fd.get(), "a", "/a", "", std::array{AddressOf("main")},
       DemangleStyle::kShort, NoDeadline());
@@ -117,13 +117,13 @@ TEST_F(SymbolizerTest, AnswersNothingAfterTheDeadline) {
   EXPECT_THAT(symbolizer_
                   .SymbolizeModule(fd.get(), "k", "/k", "", addresses,
                                    DemangleStyle::kShort, past)
-                  .chains.at(0),
+                  .Chain(0),
               IsEmpty());
   // And names it when asked again.
   EXPECT_THAT(symbolizer_
                   .SymbolizeModule(fd.get(), "k", "/k", "", addresses,
                                    DemangleStyle::kShort, NoDeadline())
-                  .chains.at(0),
+                  .Chain(0),
               SizeIs(1));
 }
 
@@ -163,7 +163,7 @@ TEST_F(SymbolizerTest, LeavesNonElfFilesUnnamedWithAReason) {
   ModuleSymbols result = symbolizer_.SymbolizeModule(
       fd.get(), "t", "/t", "", std::array{ModuleAddr{1}}, DemangleStyle::kShort,
       NoDeadline());
-  EXPECT_THAT(result.chains.at(0), IsEmpty());
+  EXPECT_THAT(result.Chain(0), IsEmpty());
   EXPECT_THAT(symbolizer_.Report("t").attempts,
               Contains(HasSubstr("not an ELF file")));
 }
@@ -202,13 +202,13 @@ TEST_F(SymbolizerTest, NamesJitCodeAndSeesNewLines) {
   append("1000 10 Lfirst;run\n");
   auto before = symbolizer_.SymbolizePerfMap(fd.get(), "m", addresses,
                                              DemangleStyle::kShort);
-  EXPECT_EQ(before.chains[0].at(0).name, "Lfirst;run");
-  EXPECT_THAT(before.chains[1], IsEmpty());
+  EXPECT_EQ(before.Chain(0).at(0).name, "Lfirst;run");
+  EXPECT_THAT(before.Chain(1), IsEmpty());
   append("2000 10 _ZN2ns3fooEi\n");
   auto after = symbolizer_.SymbolizePerfMap(fd.get(), "m", addresses,
                                             DemangleStyle::kShort);
-  EXPECT_EQ(after.chains[1].at(0).name, "ns::foo");
-  EXPECT_EQ(after.chains[1].at(0).system_name, "_ZN2ns3fooEi");
+  EXPECT_EQ(after.Chain(1).at(0).name, "ns::foo");
+  EXPECT_EQ(after.Chain(1).at(0).system_name, "_ZN2ns3fooEi");
 }
 
 }  // namespace

@@ -61,7 +61,8 @@ class Pipeline::Impl {
         symbolizer_({.max_cache_bytes = config.symbols.max_cache_bytes,
                      .debug_roots = config.symbols.debug_roots}),
         router_({history_, captures_, coverage_, processes_}),
-        renderer_({modules_, processes_, symbolizer_, clock_}) {}
+        renderer_(
+            {modules_, processes_, symbolizer_, kernel_symbols_, clock_}) {}
 
   ~Impl() {
     if (http_) http_->Stop();
@@ -94,6 +95,7 @@ class Pipeline::Impl {
   ModuleTable modules_;
   ProcessTable processes_;
   Symbolizer symbolizer_;
+  KernelSymbols kernel_symbols_;
   SampleRouter router_;
   ProfileRenderer renderer_;
   std::unique_ptr<BpfProgram> program_;
@@ -124,8 +126,9 @@ Status Pipeline::Impl::Start() {
       TableLoader::Options{.max_bytes = config_.unwind.max_table_bytes});
   router_.SetWorker(worker_.get());
   reader_ = std::make_unique<EventReader>(program_->ring_fd(), router_);
-  explainer_ = std::make_unique<ProcessExplainer>(ProcessExplainer::Parts{
-      *worker_, history_, modules_, processes_, symbolizer_, clock_});
+  explainer_ = std::make_unique<ProcessExplainer>(
+      ProcessExplainer::Parts{*worker_, history_, modules_, processes_,
+                              symbolizer_, kernel_symbols_, clock_});
   service_ = std::make_unique<LocalProfileService>(LocalProfileService::Parts{
       *program_, *sampler_, *reader_, *worker_, history_, captures_, coverage_,
       processes_, renderer_, *explainer_, clock_, always_on_period_ns()});
@@ -189,7 +192,8 @@ void Pipeline::Impl::KeepHouse() {
       return processes_.Find(key).has_value();
     });
   }
-  GlobalCounters().Set(Counter::symbol_cache_bytes, symbolizer_.cache_bytes());
+  GlobalCounters().Set(Counter::symbol_cache_bytes,
+                       symbolizer_.cache_bytes() + kernel_symbols_.bytes());
 }
 
 absl::flat_hash_set<ModuleId> Pipeline::Impl::ModulesInUse() const {

@@ -435,8 +435,7 @@ void ProcessExplainer::ExplainJit(const ProcessDir& process,
 
 KernelFacts ProcessExplainer::ExplainKernel() const {
   KernelFacts kernel;
-  parts_.symbolizer.SymbolizeKernel({});
-  SourceReport report = parts_.symbolizer.KernelReport();
+  SourceReport report = parts_.kernel.Report();
   kernel.attempts = std::move(report.attempts);
   kernel.has_names = report.has_symtab;
   kernel.kptr_restrict = ReadLine("/proc/sys/kernel/kptr_restrict");

@@ -30,6 +30,7 @@
 #include "daemon/process/module_table.h"
 #include "daemon/process/proc_files.h"
 #include "daemon/process/process_table.h"
+#include "symbolizer/kernel_symbols.h"
 #include "symbolizer/symbolizer.h"
 
 namespace pprofd {
@@ -48,6 +49,7 @@ class ProcessExplainer {
     ModuleTable& modules;
     ProcessTable& processes;
     Symbolizer& symbolizer;
+    KernelSymbols& kernel;
     const Clock& clock;
   };
   explicit ProcessExplainer(const Parts& parts) : parts_(parts) {}

@@ -72,8 +72,8 @@ std::vector<std::pair<uint64_t, std::string>> ProfileRenderer::LookUp(
     ModuleSymbols symbols =
         symbols_.SymbolizeModule(*module, {&*module_address, 1},
                                  DemangleStyle::kShort, SymbolizeDeadline());
-    if (symbols.chains.empty() || symbols.chains[0].empty()) continue;
-    names.emplace_back(address, symbols.chains[0].back().name);
+    if (symbols.size() == 0 || symbols.Chain(0).empty()) continue;
+    names.emplace_back(address, symbols.Chain(0).back().name);
   }
   return names;
 }

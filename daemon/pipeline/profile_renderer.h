@@ -30,10 +30,11 @@ class ProfileRenderer : private ModuleProvider,
     ModuleTable& modules;
     ProcessTable& processes;
     Symbolizer& symbolizer;
+    KernelSymbols& kernel;
     const Clock& clock;
   };
   explicit ProfileRenderer(const Parts& parts)
-      : parts_(parts), symbols_(parts.symbolizer, *this) {}
+      : parts_(parts), symbols_(parts.symbolizer, parts.kernel, *this) {}
 
   // `process`: the one process asked for; nothing = the whole host.
   Result<EncodedProfile> Render(const Aggregate& aggregate,

@@ -79,10 +79,10 @@ class FakeSymbols : public SymbolSource {
     auto number = static_cast<uint32_t>(module.id);
     module_calls.emplace_back(
         module.id, std::vector<ModuleAddr>(addresses.begin(), addresses.end()));
-    ModuleSymbols symbols{.chains = {},
-                          .has_filenames = true,
-                          .has_line_numbers = true,
-                          .has_inline_frames = true};
+    ModuleSymbols symbols;
+    symbols.has_filenames = true;
+    symbols.has_line_numbers = true;
+    symbols.has_inline_frames = true;
     for (ModuleAddr address : addresses) {
       SymbolChain chain;
       if (address.value >= 0x402000) {
@@ -91,7 +91,7 @@ class FakeSymbols : public SymbolSource {
       chain.push_back(
           Line(fmt::format("m{}::f{:x}", number, address.value & ~0xffULL),
                static_cast<int64_t>(address.value & 0xff)));
-      symbols.chains.push_back(std::move(chain));
+      symbols.AddChain(chain);
     }
     return symbols;
   }
@@ -99,8 +99,7 @@ class FakeSymbols : public SymbolSource {
     ModuleSymbols symbols;
     for (uint64_t address : addresses) {
       std::string name = fmt::format("k{:x}", address & 0xff00);
-      symbols.chains.push_back(
-          {{.name = name, .system_name = name, .file = {}}});
+      symbols.AddChain({{.name = name, .system_name = name, .file = {}}});
     }
     return symbols;
   }
@@ -111,8 +110,7 @@ class FakeSymbols : public SymbolSource {
     if (process.pid != jit_pid) return symbols;
     for (uint64_t address : addresses) {
       std::string name = fmt::format("js:{:x}", address);
-      symbols.chains.push_back(
-          {{.name = name, .system_name = name, .file = {}}});
+      symbols.AddChain({{.name = name, .system_name = name, .file = {}}});
     }
     return symbols;
   }

@@ -113,13 +113,11 @@ class Namer {
   template <typename Address>
   void Distribute(const Batch<Address>& batch,
                   const std::vector<Address>& addresses,
-                  ModuleSymbols symbols) {
-    symbols.chains.resize(addresses.size());
-    for (SymbolChain& chain : symbols.chains) chain = Cleaned(std::move(chain));
+                  const ModuleSymbols& symbols) {
     size_t answer = 0;
     for (const auto& [address, location] : batch.wanted) {
       while (addresses[answer] != address) ++answer;
-      names_.chains[location] = symbols.chains[answer];
+      names_.chains[location] = Cleaned(symbols.Chain(answer));
       LocationNames::Abilities& abilities =
           names_.abilities[locations_[location].place.mapping];
       abilities.has_filenames |= symbols.has_filenames;

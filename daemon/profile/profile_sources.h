@@ -15,7 +15,7 @@
 #include "daemon/model/module.h"
 #include "daemon/model/process_info.h"
 #include "daemon/model/profile_service.h"
-#include "symbolizer/symbolizer.h"
+#include "symbolizer/symbols.h"
 
 namespace pprofd {
 

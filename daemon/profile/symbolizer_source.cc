@@ -27,7 +27,7 @@ ModuleSymbols SymbolizerSource::SymbolizeModule(
 
 ModuleSymbols SymbolizerSource::SymbolizeKernel(
     std::span<const uint64_t> addresses) {
-  return symbolizer_.SymbolizeKernel(addresses);
+  return kernel_.Symbolize(addresses);
 }
 
 ModuleSymbols SymbolizerSource::SymbolizeJit(

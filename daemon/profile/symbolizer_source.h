@@ -1,6 +1,6 @@
 // SymbolizerSource: the SymbolSource that is a Symbolizer.
 //
-// Owns: nothing. Borrows: Symbolizer, PerfMapSource.
+// Owns: nothing. Borrows: Symbolizer, KernelSymbols, PerfMapSource.
 // Thread: as safe as what it borrows.
 #ifndef DAEMON_PROFILE_SYMBOLIZER_SOURCE_H_
 #define DAEMON_PROFILE_SYMBOLIZER_SOURCE_H_
@@ -8,6 +8,8 @@
 #include <string>
 
 #include "daemon/profile/profile_sources.h"
+#include "symbolizer/kernel_symbols.h"
+#include "symbolizer/symbolizer.h"
 
 namespace pprofd {
 
@@ -18,8 +20,9 @@ std::string PerfMapCacheKey(const ProcessKey& process);
 
 class SymbolizerSource : public SymbolSource {
  public:
-  SymbolizerSource(Symbolizer& symbolizer, PerfMapSource& perf_maps)
-      : symbolizer_(symbolizer), perf_maps_(perf_maps) {}
+  SymbolizerSource(Symbolizer& symbolizer, KernelSymbols& kernel,
+                   PerfMapSource& perf_maps)
+      : symbolizer_(symbolizer), kernel_(kernel), perf_maps_(perf_maps) {}
 
   // No names for a module whose file could not be opened.
   ModuleSymbols SymbolizeModule(const Module& module,
@@ -33,6 +36,7 @@ class SymbolizerSource : public SymbolSource {
 
  private:
   Symbolizer& symbolizer_;
+  KernelSymbols& kernel_;
   PerfMapSource& perf_maps_;
 };
 

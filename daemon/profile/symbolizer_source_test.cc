@@ -36,26 +36,28 @@ TEST(SymbolizerSource, TellsFilesOfOneBuildIdApart) {
 TEST(SymbolizerSource, HasNoNamesForAModuleThatCouldNotBeOpened) {
   Symbolizer symbolizer{Symbolizer::Options()};
   FakePerfMaps perf_maps;
-  SymbolizerSource source(symbolizer, perf_maps);
+  KernelSymbols kernel;
+  SymbolizerSource source(symbolizer, kernel, perf_maps);
   std::vector<ModuleAddr> addresses{{0x401000}};
   EXPECT_TRUE(source
                   .SymbolizeModule(Module(), addresses, DemangleStyle::kShort,
                                    SymbolSource::Deadline::max())
-                  .chains.empty());
+                  .size() == 0);
 }
 
 TEST(SymbolizerSource, NamesJitCodeByThePerfMapOfItsProcess) {
   Symbolizer symbolizer{Symbolizer::Options()};
   FakePerfMaps perf_maps;
-  SymbolizerSource source(symbolizer, perf_maps);
+  KernelSymbols kernel;
+  SymbolizerSource source(symbolizer, kernel, perf_maps);
   std::vector<uint64_t> addresses{0x7010};
   ModuleSymbols named =
       source.SymbolizeJit({7, 100}, addresses, DemangleStyle::kShort);
-  ASSERT_EQ(named.chains.size(), 1u);
-  ASSERT_FALSE(named.chains[0].empty());
-  EXPECT_EQ(named.chains[0][0].name, "js:hot");
+  ASSERT_EQ(named.size(), 1u);
+  ASSERT_FALSE(named.Chain(0).empty());
+  EXPECT_EQ(named.Chain(0)[0].name, "js:hot");
   EXPECT_TRUE(source.SymbolizeJit({8, 100}, addresses, DemangleStyle::kShort)
-                  .chains.empty());
+                  .size() == 0);
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ inline AllCalls CallsOf(const Program& program,
       addresses, DemangleStyle::kShort,
       std::chrono::steady_clock::now() + std::chrono::hours(1));
   for (size_t i = 0; i < addresses.size(); ++i) {
-    for (const SymbolLine& line : symbols.chains[i]) {
+    for (const SymbolLine& line : symbols.Chain(i)) {
       std::ostringstream shown;
       shown << std::hex << addresses[i].value << std::dec << " " << line.name
             << " (" << line.system_name << ", from line " << line.start_line

@@ -35,6 +35,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   ModuleSymbols symbols = symbolizer.SymbolizeModule(
       fd.get(), "fuzz", "fuzz", "", addresses, DemangleStyle::kShort, deadline);
-  if (symbols.chains.size() != addresses.size()) abort();
+  if (symbols.size() != addresses.size()) abort();
   return 0;
 }
