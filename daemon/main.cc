@@ -91,10 +91,12 @@ int Symbolize(const Config& config, const std::string& demangle) {
                         : demangle == "templates" ? DemangleStyle::kTemplates
                         : demangle == "full"      ? DemangleStyle::kFull
                                                   : DemangleStyle::kShort;
-  Symbolizer::Options options;
-  options.max_cache_bytes = config.symbols.max_cache_bytes;
-  options.debug_roots = config.symbols.debug_roots;
-  SymbolizeCommand command(std::move(options), style);
+  SymbolizerClient::Options options;
+  options.process.max_cache_bytes = config.symbols.max_cache_bytes;
+  options.process.debug_roots = config.symbols.debug_roots;
+  auto symbolizer = SymbolizerClient::Start(std::move(options));
+  if (!symbolizer.ok()) return Fail(symbolizer.status());
+  SymbolizeCommand command(**symbolizer, config.symbols.debug_roots, style);
   return command.Run(std::cin, std::cout, std::cerr) ? 0 : kFailure;
 }
 

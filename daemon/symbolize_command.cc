@@ -13,7 +13,6 @@
 #include <optional>
 
 #include "daemon/server/text.h"
-#include "symbolizer/elf_file.h"
 
 namespace pprofd {
 namespace {
@@ -100,11 +99,12 @@ std::string FormatChain(const SymbolChain& chain) {
   return block + "\n";
 }
 
-SymbolizeCommand::SymbolizeCommand(Symbolizer::Options options,
+SymbolizeCommand::SymbolizeCommand(SymbolizerClient& symbolizer,
+                                   std::vector<std::string> debug_roots,
                                    DemangleStyle style)
-    : debug_roots_(options.debug_roots),
-      style_(style),
-      symbolizer_(std::move(options)) {}
+    : symbolizer_(symbolizer),
+      debug_roots_(std::move(debug_roots)),
+      style_(style) {}
 
 bool SymbolizeCommand::Run(std::istream& in, std::ostream& out,
                            std::ostream& errors) {
@@ -157,8 +157,14 @@ Result<std::string> SymbolizeCommand::Answer(std::string_view line) {
   ASSIGN_OR_RETURN(Question question, Parse(line));
   ASSIGN_OR_RETURN(OpenedFile file, Find(question.name));
   ModuleSymbols symbols = symbolizer_.SymbolizeModule(
-      file.fd.get(), file.cache_key, file.path, "", question.addresses, style_,
-      std::chrono::steady_clock::now() + kTime);
+      {.file = file.fd.get(),
+       .key = file.cache_key,
+       .path = file.path,
+       .root = ""},
+      question.addresses, style_, std::chrono::steady_clock::now() + kTime);
+  if (!symbols.problem.empty()) {
+    return Status(StatusCode::kGone, symbols.problem).WithContext(file.path);
+  }
   std::string blocks;
   for (size_t i = 0; i < symbols.size(); ++i) {
     blocks += FormatChain(symbols.Chain(i));
@@ -203,11 +209,9 @@ Result<SymbolizeCommand::OpenedFile> SymbolizeCommand::Open(
   if (!file.fd || fstat(file.fd.get(), &info) != 0) {
     return Status::FromErrno(errno, path);
   }
-  Result<MemoryMap> map = MapFile(file.fd.get());
-  if (!map.ok()) return map.status().WithContext(path);
-  Result<ElfFile> elf = ElfFile::Parse(Bytes(*map));
-  if (!elf.ok()) return elf.status().WithContext(path);
-  file.build_id = elf->build_id();
+  Result<ElfDescription> description = symbolizer_.Describe(file.fd.get());
+  if (!description.ok()) return description.status().WithContext(path);
+  file.build_id = description->build_id;
   // Debug links are searched beside the file itself, not beside a link to it.
   char resolved[PATH_MAX];
   file.path = realpath(path.c_str(), resolved) != nullptr ? resolved : path;

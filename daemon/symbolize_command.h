@@ -17,7 +17,7 @@
 // ??:0. A bad line is answered by an empty line alone and a message on the
 // error stream. Output is flushed after each line, so that the command can be a
 // co-process. Blank lines are no questions.
-// Owns: the symbolizer. Thread: one.
+// Borrows: the symbolizer. Thread: one.
 // Bound: kMaxLineBytes of a line, kMaxKnown build IDs.
 #ifndef DAEMON_SYMBOLIZE_COMMAND_H_
 #define DAEMON_SYMBOLIZE_COMMAND_H_
@@ -34,7 +34,8 @@
 #include "daemon/base/status.h"
 #include "daemon/base/unique_handle.h"
 #include "daemon/model/ids.h"
-#include "symbolizer/symbolizer.h"
+#include "daemon/symbolizer_client/symbolizer_client.h"
+#include "symbolizer/symbols.h"
 
 namespace pprofd {
 
@@ -43,7 +44,9 @@ class SymbolizeCommand {
   static constexpr size_t kMaxLineBytes = 64 << 10;
   static constexpr size_t kMaxKnown = 65'536;
 
-  SymbolizeCommand(Symbolizer::Options options, DemangleStyle style);
+  // `debug_roots` are where build IDs are looked for.
+  SymbolizeCommand(SymbolizerClient& symbolizer,
+                   std::vector<std::string> debug_roots, DemangleStyle style);
 
   // Answers until the input ends. False when a line was bad.
   bool Run(std::istream& in, std::ostream& out, std::ostream& errors);
@@ -67,9 +70,9 @@ class SymbolizeCommand {
   // Checks that it is an ELF file, and remembers its build ID.
   Result<OpenedFile> Open(const std::string& path);
 
+  SymbolizerClient& symbolizer_;
   const std::vector<std::string> debug_roots_;
   const DemangleStyle style_;
-  Symbolizer symbolizer_;
   std::map<std::string, std::string> known_;  // build ID -> path
 };
 

@@ -39,8 +39,16 @@ class SymbolizeCommandTest : public testing::Test {
     std::istringstream in(input);
     std::ostringstream out;
     std::ostringstream errors;
+    auto symbolizer =
+        SymbolizerClient::Start({.process = {.program = PPROFD_SYMBOLIZER,
+                                             .max_cache_bytes = 64 << 20,
+                                             .debug_roots = {folder_}}});
+    if (!symbolizer.ok()) {
+      ADD_FAILURE() << symbolizer.status().ToString();
+      return false;
+    }
     bool is_good =
-        SymbolizeCommand({.debug_roots = {folder_}}, DemangleStyle::kFull)
+        SymbolizeCommand(**symbolizer, {folder_}, DemangleStyle::kFull)
             .Run(in, out, errors);
     out_ = out.str();
     errors_ = errors.str();

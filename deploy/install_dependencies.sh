@@ -31,6 +31,7 @@ libgmock-dev
 libgtest-dev
 liblzma-dev
 libprotobuf-dev
+libseccomp-dev
 libspdlog-dev
 libyaml-cpp-dev
 libxxhash-dev

@@ -25,6 +25,7 @@ namespace {
 constexpr uint32_t kRingBytesPerCpu = 256 << 10;
 constexpr uint32_t kMinRingBytes = 1 << 20;
 constexpr uint32_t kMaxRingBytes = 64 << 20;
+constexpr int kTableNice = -15;
 
 uint32_t RingBytes() {
   Result<std::vector<int>> cpus = OnlineCpus();
@@ -58,11 +59,7 @@ class Pipeline::Impl {
                   .max_bytes = config.history.max_bytes}),
         modules_(ModuleTable::Options{}),
         processes_(ProcessTable::Options{}, &modules_),
-        symbolizer_({.max_cache_bytes = config.symbols.max_cache_bytes,
-                     .debug_roots = config.symbols.debug_roots}),
-        router_({history_, captures_, coverage_, processes_}),
-        renderer_(
-            {modules_, processes_, symbolizer_, kernel_symbols_, clock_}) {}
+        router_({history_, captures_, coverage_, processes_}) {}
 
   ~Impl() {
     if (http_) http_->Stop();
@@ -78,6 +75,7 @@ class Pipeline::Impl {
   std::string http_address() const { return http_->address(); }
 
  private:
+  Status StartSymbolizers();
   Status Listen();
   Status StartSampling();
   void NoteCpuTimeSoFar();
@@ -94,10 +92,12 @@ class Pipeline::Impl {
   CoverageTable coverage_;
   ModuleTable modules_;
   ProcessTable processes_;
-  Symbolizer symbolizer_;
   KernelSymbols kernel_symbols_;
+  // Two, so that no question for names keeps samples waiting for tables.
+  std::unique_ptr<SymbolizerClient> table_symbolizer_;
+  std::unique_ptr<SymbolizerClient> name_symbolizer_;
   SampleRouter router_;
-  ProfileRenderer renderer_;
+  std::unique_ptr<ProfileRenderer> renderer_;
   std::unique_ptr<BpfProgram> program_;
   std::unique_ptr<CpuSampler> sampler_;
   std::unique_ptr<ProcessWorker> worker_;
@@ -116,10 +116,11 @@ Status Pipeline::Impl::Start() {
   LiftMemlockLimit();
   ASSIGN_OR_RETURN(program_, BpfProgram::Load({.ring_bytes = RingBytes()}));
   RETURN_IF_ERROR(program_->CheckVmaWalk());
+  RETURN_IF_ERROR(StartSymbolizers());
   sampler_ = std::make_unique<CpuSampler>(*program_);
   worker_ = std::make_unique<ProcessWorker>(
       ProcessWorker::Parts{
-          *program_, modules_, processes_, clock_,
+          *program_, modules_, processes_, *table_symbolizer_, clock_,
           [this](const Sample& sample) { router_.Deliver(sample); },
           [this] { KeepHouse(); }, [this] { return program_->TakeNumber(); },
           [this] { return ModulesInUse(); }},
@@ -128,12 +129,27 @@ Status Pipeline::Impl::Start() {
   reader_ = std::make_unique<EventReader>(program_->ring_fd(), router_);
   explainer_ = std::make_unique<ProcessExplainer>(
       ProcessExplainer::Parts{*worker_, history_, modules_, processes_,
-                              symbolizer_, kernel_symbols_, clock_});
+                              *name_symbolizer_, kernel_symbols_, clock_});
   service_ = std::make_unique<LocalProfileService>(LocalProfileService::Parts{
       *program_, *sampler_, *reader_, *worker_, history_, captures_, coverage_,
-      processes_, renderer_, *explainer_, clock_, always_on_period_ns()});
+      processes_, *renderer_, *explainer_, clock_, always_on_period_ns()});
   RETURN_IF_ERROR(Listen());
   return StartSampling();
+}
+
+Status Pipeline::Impl::StartSymbolizers() {
+  SymbolizerClient::Options tables;
+  // A new file's samples wait for its table: build before others run.
+  tables.process.nice_level = kTableNice;
+  ASSIGN_OR_RETURN(table_symbolizer_,
+                   SymbolizerClient::Start(std::move(tables)));
+  SymbolizerClient::Options names;
+  names.process.max_cache_bytes = config_.symbols.max_cache_bytes;
+  names.process.debug_roots = config_.symbols.debug_roots;
+  ASSIGN_OR_RETURN(name_symbolizer_, SymbolizerClient::Start(std::move(names)));
+  renderer_ = std::make_unique<ProfileRenderer>(ProfileRenderer::Parts{
+      modules_, processes_, *name_symbolizer_, kernel_symbols_, clock_});
+  return Status::Ok();
 }
 
 Status Pipeline::Impl::Listen() {
@@ -192,8 +208,9 @@ void Pipeline::Impl::KeepHouse() {
       return processes_.Find(key).has_value();
     });
   }
-  GlobalCounters().Set(Counter::symbol_cache_bytes,
-                       symbolizer_.cache_bytes() + kernel_symbols_.bytes());
+  GlobalCounters().Set(
+      Counter::symbol_cache_bytes,
+      name_symbolizer_->cache_bytes() + kernel_symbols_.bytes());
 }
 
 absl::flat_hash_set<ModuleId> Pipeline::Impl::ModulesInUse() const {

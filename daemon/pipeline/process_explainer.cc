@@ -17,12 +17,12 @@
 #include "daemon/process/target_system.h"
 #include "daemon/profile/symbolizer_source.h"
 #include "daemon/unwind/unwind_table.h"
-#include "symbolizer/elf_file.h"
 
 namespace pprofd {
 namespace {
 
 constexpr std::chrono::seconds kInspectTime{2};
+constexpr std::chrono::seconds kJitTime{2};
 constexpr char kTooLate[] = "not known: examining the files took too long";
 
 std::chrono::steady_clock::time_point Now() {
@@ -241,6 +241,7 @@ std::vector<ProcessExplainer::Found> ProcessExplainer::OpenFiles(
       event.offset = candidate.line.offset;
       event.path = candidate.line.path;
       *module = OpenModule(event);
+      parts_.symbolizer.DescribeModule(module.get());
     } else {
       module->unavailable_reason = kTooLate;
     }
@@ -289,16 +290,35 @@ std::vector<ModuleFacts> ProcessExplainer::ExplainModules(
     module.problem = file.module->unavailable_reason;
     module.samples = file.samples;
     module.cut_samples = file.cut_samples;
-    module.symbols = ExplainNames(file, deadline);
-    module.unwind =
-        ExplainRows(file, states ? &(*states)[i] : nullptr, deadline);
+    const TableLoader::FileState* state = states ? &(*states)[i] : nullptr;
+    bool has_rows = state != nullptr && file.is_known &&
+                    state->kind != TableLoader::FileState::Kind::kAbsent;
+    SourceReport used;
+    if (file.is_known) {
+      used = parts_.symbolizer.Report(SymbolCacheKey(*file.module));
+    }
+    Result<Examination> sources(Status(StatusCode::kNotFound, "not needed"));
+    if (used.attempts.empty() || !has_rows) {
+      sources = ExamineFile(*file.module, deadline);
+    }
+    module.symbols = ExplainNames(file, used, sources);
+    module.unwind = ExplainRows(file, state, sources);
   }
   return facts;
 }
 
-UnwindFacts ProcessExplainer::ExplainRows(const Found& found,
-                                          const TableLoader::FileState* state,
-                                          Deadline deadline) const {
+Result<Examination> ProcessExplainer::ExamineFile(const Module& module,
+                                                  Deadline deadline) const {
+  if (!module.file) {
+    return Status(StatusCode::kNotFound, module.unavailable_reason);
+  }
+  if (Now() >= deadline) return Status(StatusCode::kTimeout, kTooLate);
+  return parts_.symbolizer.Examine(NamedFileOf(module));
+}
+
+UnwindFacts ProcessExplainer::ExplainRows(
+    const Found& found, const TableLoader::FileState* state,
+    const Result<Examination>& sources) const {
   using Kind = TableLoader::FileState::Kind;
   UnwindFacts unwind;
   if (state == nullptr) {
@@ -327,43 +347,30 @@ UnwindFacts ProcessExplainer::ExplainRows(const Found& found,
     return unwind;
   }
   unwind.state = UnwindFacts::State::kNotBuilt;
-  if (!found.module->file) {
-    unwind.problem = found.module->unavailable_reason;
-  } else if (Now() >= deadline) {
-    unwind.problem = kTooLate;
-  } else if (Result<MemoryMap> map = MapFile(found.module->file.get());
-             !map.ok()) {
-    unwind.problem = map.status().message();
-  } else if (auto sources = CountUnwindSources(Bytes(*map)); !sources.ok()) {
+  if (!sources.ok()) {
     unwind.problem = sources.status().message();
+  } else if (!sources->table_problem.empty()) {
+    unwind.problem = sources->table_problem;
   } else {
-    CopyStats(*sources, &unwind);
+    CopyStats(sources->table, &unwind);
   }
   return unwind;
 }
 
-SymbolFacts ProcessExplainer::ExplainNames(const Found& found,
-                                           Deadline deadline) const {
+SymbolFacts ProcessExplainer::ExplainNames(
+    const Found& found, const SourceReport& used,
+    const Result<Examination>& sources) const {
   SymbolFacts symbols;
   const Module& module = *found.module;
-  SourceReport report;
-  if (found.is_known) report = parts_.symbolizer.Report(SymbolCacheKey(module));
-  symbols.is_in_use = !report.attempts.empty();
-  if (!symbols.is_in_use) {
-    if (!module.file) {
-      symbols.problem = module.unavailable_reason;
-      return symbols;
-    }
-    if (Now() >= deadline) {
-      symbols.problem = kTooLate;
-      return symbols;
-    }
-    report =
-        parts_.symbolizer.Examine(module.file.get(), module.path, module.root);
+  symbols.is_in_use = !used.attempts.empty();
+  if (!symbols.is_in_use && !sources.ok()) {
+    symbols.problem = sources.status().message();
+    return symbols;
   }
+  const SourceReport& report = symbols.is_in_use ? used : sources->symbols;
   symbols.is_known = module.unavailable_reason.empty();
   symbols.problem = module.unavailable_reason;
-  symbols.attempts = std::move(report.attempts);
+  symbols.attempts = report.attempts;
   symbols.has_dwarf = report.has_dwarf;
   symbols.has_symtab = report.has_symtab;
   symbols.has_dynsym = report.has_dynsym;
@@ -429,7 +436,7 @@ void ProcessExplainer::ExplainJit(const ProcessDir& process,
   if (jit->mappings == 0 && jit->samples == 0) return;
   std::string cache_key = PerfMapCacheKey(key);
   parts_.symbolizer.SymbolizePerfMap(map->get(), cache_key, {},
-                                     DemangleStyle::kShort);
+                                     DemangleStyle::kShort, Now() + kJitTime);
   jit->attempts = parts_.symbolizer.Report(cache_key).attempts;
 }
 

@@ -30,8 +30,8 @@
 #include "daemon/process/module_table.h"
 #include "daemon/process/proc_files.h"
 #include "daemon/process/process_table.h"
+#include "daemon/symbolizer_client/symbolizer_client.h"
 #include "symbolizer/kernel_symbols.h"
-#include "symbolizer/symbolizer.h"
 
 namespace pprofd {
 
@@ -48,7 +48,7 @@ class ProcessExplainer {
     History& history;
     ModuleTable& modules;
     ProcessTable& processes;
-    Symbolizer& symbolizer;
+    SymbolizerClient& symbolizer;
     KernelSymbols& kernel;
     const Clock& clock;
   };
@@ -105,8 +105,12 @@ class ProcessExplainer {
                                           Deadline deadline) const;
   UnwindFacts ExplainRows(const Found& found,
                           const TableLoader::FileState* state,
-                          Deadline deadline) const;
-  SymbolFacts ExplainNames(const Found& found, Deadline deadline) const;
+                          const Result<Examination>& sources) const;
+  SymbolFacts ExplainNames(const Found& found, const SourceReport& used,
+                           const Result<Examination>& sources) const;
+  // What there is to find in the file; why it is not known.
+  Result<Examination> ExamineFile(const Module& module,
+                                  Deadline deadline) const;
   void Advise(int32_t pid, const ProcessDir* process,
               ProcessExplanation* explanation) const;
   void ExplainJit(const ProcessDir& process, const ProcMaps& maps,

@@ -8,16 +8,14 @@
 #include "daemon/base/telemetry.h"
 #include "daemon/model/reason_counts.h"
 #include "daemon/process/module_opener.h"
-#include "daemon/unwind/table_identity.h"
 #include "daemon/unwind/unwind_table.h"
-#include "symbolizer/elf_file.h"
 
 namespace pprofd {
 namespace {
 
 constexpr std::chrono::seconds kHousekeepingInterval{1};
 constexpr std::chrono::seconds kEpochInterval{5};
-// A new file's samples wait for its table: build before others run.
+// A new file's samples wait for its table: before others run.
 constexpr int kNice = -15;
 
 }  // namespace
@@ -120,10 +118,16 @@ void ProcessWorker::KeepHouse() {
   }
 }
 
+ModuleRef ProcessWorker::Add(Module module, BuildId* table_identity) {
+  *table_identity = parts_.symbolizer.DescribeModule(&module);
+  return parts_.modules.Add(std::move(module));
+}
+
 void ProcessWorker::Do(NewModuleEvent& event) {
-  ModuleRef module = parts_.modules.Add(OpenModule(event));
+  BuildId table_identity;
+  ModuleRef module = Add(OpenModule(event), &table_identity);
   if (module->file) {
-    LoadTable(*module);
+    LoadTable(*module, table_identity);
     return;
   }
   spdlog::debug("module {} not opened: {}", module->path,
@@ -137,18 +141,12 @@ void ProcessWorker::Do(NewModuleEvent& event) {
   if (!status.ok()) spdlog::debug("{}", status.ToString());
 }
 
-void ProcessWorker::LoadTable(const Module& module) {
-  Status status = Status::Ok();
-  Result<MemoryMap> file = MapFile(module.file.get());
-  if (file.ok()) {
-    BuildId identity = TableIdentity(Bytes(*file));
-    if (loader_.Share(module.key, module.id, identity)) return;
-    Result<UnwindTable> table = BuildUnwindTable(Bytes(*file));
-    status = table.ok() ? loader_.Load(module.key, module.id, identity, *table)
-                        : table.status();
-  } else {
-    status = file.status();
-  }
+void ProcessWorker::LoadTable(const Module& module, const BuildId& identity) {
+  if (loader_.Share(module.key, module.id, identity)) return;
+  Result<UnwindTable> table = BuildTable(module.file.get());
+  Status status = table.ok()
+                      ? loader_.Load(module.key, module.id, identity, *table)
+                      : table.status();
   if (status.ok()) return;
   LOG_EVERY(std::chrono::seconds(10),
             spdlog::warn("no unwind table for {}: {}", module.path,
@@ -157,15 +155,20 @@ void ProcessWorker::LoadTable(const Module& module) {
   if (!status.ok()) spdlog::debug("{}", status.ToString());
 }
 
+Result<UnwindTable> ProcessWorker::BuildTable(int file) {
+  Result<UnwindTable> table = parts_.symbolizer.BuildTable(file);
+  if (table.status().code() != StatusCode::kGone) return table;
+  return parts_.symbolizer.BuildTable(file);
+}
+
 void ProcessWorker::LoadVdso() {
-  ModuleRef module = parts_.modules.Add(MakeVdsoModule());
-  Result<MemoryMap> file = MapFile(module->file.get());
-  if (!file.ok()) {
-    spdlog::warn("no unwind table for the vDSO: {}", file.status().message());
-    return;
+  BuildId table_identity;
+  ModuleRef module = Add(MakeVdsoModule(), &table_identity);
+  Status status(StatusCode::kNotFound, module->unavailable_reason);
+  if (module->file) {
+    Result<UnwindTable> table = BuildTable(module->file.get());
+    status = table.ok() ? loader_.LoadVdso(*table) : table.status();
   }
-  Result<UnwindTable> table = BuildUnwindTable(Bytes(*file));
-  Status status = table.ok() ? loader_.LoadVdso(*table) : table.status();
   if (!status.ok()) {
     spdlog::warn("no unwind table for the vDSO: {}", status.message());
   }
@@ -226,19 +229,26 @@ ModuleId ProcessWorker::NameModule(const ProcessKey& key,
   event.map_limit = line->limit;
   event.offset = line->offset;
   event.path = line->path;
-  return parts_.modules.Add(OpenModule(event))->id;
+  BuildId table_identity;
+  return Add(OpenModule(event), &table_identity)->id;
 }
 
 // What the full unwinder finds; *is_early: a module has not been announced yet.
 UnwoundStack ProcessWorker::Walk(const Sample& sample, bool* is_early) {
   std::optional<ProcMaps> maps;  // read when first needed
-  UnwoundStack stack = unwinder_.Unwind(
-      sample.raw.front(),
+  Result<UnwoundStack> unwound = parts_.symbolizer.Unwind(
+      sample.raw.front(), sample.mappings,
       [&](VirtualAddr address) { return FindMapping(sample, address, maps); },
       [&](ModuleId id) {
         *is_early |= !parts_.modules.Contains(id);
         return parts_.modules.Find(id);
       });
+  if (!unwound.ok()) {
+    return {.frames = {},
+            .result = UnwindResult::kTruncated,
+            .reason = PPROFD_REASON_UNWINDER_LOST};
+  }
+  UnwoundStack stack = std::move(*unwound);
   if (stack.reason == PPROFD_REASON_NO_MAPPING &&
       !ProcessDir::Open(kProcRoot, sample.process).ok()) {
     stack.reason = PPROFD_REASON_PROCESS_GONE;

@@ -4,7 +4,8 @@
 // One queue in arrival order, so that a deferred sample finds the modules that
 // were announced before it ready. One that meets a module announced behind it
 // (a mapping that a later sample has shown) goes to the end of the queue, once.
-// Owns: the thread, TableLoader, StackUnwinder. Borrows: the rest.
+// Files are read by a symbolizer, of which this is the only user.
+// Owns: the thread, TableLoader. Borrows: the rest.
 // Thread: Start and Stop on one thread; Post… and Flush from any.
 // Bound: kMaxJobs in the queue, kMaxDeferred of them copied stacks. A new
 //   module that finds no room is forgotten in the kernel half and asks again.
@@ -30,6 +31,7 @@
 #include "daemon/process/module_table.h"
 #include "daemon/process/proc_maps.h"
 #include "daemon/process/process_table.h"
+#include "daemon/symbolizer_client/symbolizer_client.h"
 #include "daemon/unwind/stack_unwinder.h"
 #include "daemon/unwind/table_loader.h"
 
@@ -44,6 +46,7 @@ class ProcessWorker {
     MapWriter& maps;
     ModuleTable& modules;
     ProcessTable& processes;
+    SymbolizerClient& symbolizer;
     const Clock& clock;
     // A deferred sample is final. Process thread.
     std::function<void(const Sample&)> deliver;
@@ -101,8 +104,12 @@ class ProcessWorker {
   void Do(RefreshJob&);
   void Do(FlushJob& job);
   void Do(InspectJob& job);
-  void LoadTable(const Module& module);
+  ModuleRef Add(Module module, BuildId* table_identity);
+  void LoadTable(const Module& module, const BuildId& identity);
   void LoadVdso();
+  // Once more when the symbolizer was lost: it may not have been the file's
+  // fault.
+  Result<UnwindTable> BuildTable(int file);
   UnwoundStack Walk(const Sample& sample, bool* is_early);
   void Finish(UnwoundStack stack, Sample& sample);
   // `maps` is a scratch for one sample, read at most once.
@@ -118,7 +125,6 @@ class ProcessWorker {
 
   // Process thread:
   TableLoader loader_;
-  StackUnwinder unwinder_;
   std::chrono::steady_clock::time_point next_housekeeping_{};
   std::chrono::steady_clock::time_point next_epoch_{};
 

@@ -18,7 +18,6 @@
 #include "daemon/process/process_table.h"
 #include "daemon/profile/profile_builder.h"
 #include "daemon/profile/symbolizer_source.h"
-#include "symbolizer/symbolizer.h"
 
 namespace pprofd {
 
@@ -29,7 +28,7 @@ class ProfileRenderer : private ModuleProvider,
   struct Parts {
     ModuleTable& modules;
     ProcessTable& processes;
-    Symbolizer& symbolizer;
+    SymbolizerClient& symbolizer;
     KernelSymbols& kernel;
     const Clock& clock;
   };

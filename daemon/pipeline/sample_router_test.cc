@@ -35,13 +35,18 @@ Sample SampleWithCopiedStack() {
 class SampleRouterTest : public testing::Test {
  protected:
   SampleRouterTest()
-      : modules_({}),
+      : symbolizer_(
+            SymbolizerClient::Start(
+                {.process = {.program = PPROFD_SYMBOLIZER, .debug_roots = {}}})
+                .value()),
+        modules_({}),
         processes_({}, &modules_),
         history_({}),
         worker_(
             {.maps = maps_,
              .modules = modules_,
              .processes = processes_,
+             .symbolizer = *symbolizer_,
              .clock = clock_,
              .deliver = [](const Sample&) {},
              .keep_house = [] {},
@@ -65,6 +70,7 @@ class SampleRouterTest : public testing::Test {
 
   FakeMapWriter maps_;
   FakeClock clock_;
+  std::unique_ptr<SymbolizerClient> symbolizer_;
   ModuleTable modules_;
   ProcessTable processes_;
   History history_;

@@ -15,7 +15,6 @@
 #include "daemon/base/telemetry.h"
 #include "daemon/process/mount_info.h"
 #include "daemon/process/root_file.h"
-#include "symbolizer/elf_file.h"
 
 namespace pprofd {
 namespace {
@@ -197,25 +196,9 @@ class Attempt {
 
 }  // namespace
 
-void DescribeElf(Module* module) {
-  Result<MemoryMap> map = MapFile(module->file.get());
-  if (!map.ok()) {
-    module->unavailable_reason = map.status().message();
-    return;
-  }
-  Result<ElfFile> elf = ElfFile::Parse(Bytes(*map));
-  if (!elf.ok()) {
-    module->unavailable_reason = elf.status().message();
-    return;
-  }
-  module->build_id = elf->build_id();
-  module->segments = elf->load_segments();
-}
-
 Module OpenModule(const NewModuleEvent& event, const std::string& proc_root) {
   Module module = Attempt(event, proc_root).Run();
   Count(module.file ? Counter::modules_opened : Counter::modules_open_failed);
-  if (module.file) DescribeElf(&module);
   return module;
 }
 

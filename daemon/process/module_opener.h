@@ -12,8 +12,9 @@
 // what map_files gave is only checked against a mapping that was replaced.
 // Thread: any; functions are free of state. Does I/O; a file system that hangs
 //   (FUSE, NFS) holds the calling thread.
-// Fails: never; a Module without a file, or that is no ELF file, says why in
-//   unavailable_reason. Counters modules_opened, modules_open_failed.
+// Fails: never; a Module without a file says why in unavailable_reason. What is
+//   in the file is not looked at: see SymbolizerClient::DescribeModule. Counters
+//   modules_opened, modules_open_failed.
 #ifndef DAEMON_PROCESS_MODULE_OPENER_H_
 #define DAEMON_PROCESS_MODULE_OPENER_H_
 
@@ -31,9 +32,6 @@ Module OpenModule(const NewModuleEvent& event,
 // The module ModuleId::kVdso: our own vDSO image, which every 64-bit process of
 // this kernel shares, copied to a sealed memfd so that it reads like a file.
 Module MakeVdsoModule();
-
-// Fills build ID and segments from module->file, or says why not.
-void DescribeElf(Module* module);
 
 }  // namespace pprofd
 

@@ -80,15 +80,22 @@ class CopiedProgram {
   std::string path_;
 };
 
+std::string ContentOf(int fd) {
+  std::string content;
+  char piece[4096];
+  ssize_t size;
+  while ((size = pread(fd, piece, sizeof(piece),
+                       static_cast<off_t>(content.size()))) > 0) {
+    content.append(piece, static_cast<size_t>(size));
+  }
+  return content;
+}
+
 void ExpectIsCat(const Module& module) {
-  Module wanted;
-  wanted.file = UniqueFd(open(kCat, O_RDONLY | O_CLOEXEC));
-  DescribeElf(&wanted);
-  EXPECT_TRUE(module.file);
+  UniqueFd wanted(open(kCat, O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(module.file);
   EXPECT_EQ(module.unavailable_reason, "");
-  EXPECT_FALSE(module.build_id.empty());
-  EXPECT_EQ(module.build_id, wanted.build_id);
-  EXPECT_EQ(module.segments.size(), wanted.segments.size());
+  EXPECT_TRUE(ContentOf(module.file.get()) == ContentOf(wanted.get()));
 }
 
 TEST(OpenModule, OpensTheProgramOfALivingProcess) {
@@ -100,7 +107,6 @@ TEST(OpenModule, OpensTheProgramOfALivingProcess) {
   EXPECT_EQ(module.key.inode, event.key.inode);
   EXPECT_EQ(module.path, std::filesystem::canonical(kCat).string());
   EXPECT_EQ(module.root, "");
-  EXPECT_TRUE(module.ToModuleAddr(event.offset));
   EXPECT_EQ(fcntl(module.file.get(), F_GETFL) & O_ACCMODE, O_RDONLY);
   EXPECT_EQ(fcntl(module.file.get(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
@@ -240,17 +246,6 @@ TEST_F(FakeTarget, DoesNotWaitForAFifo) {
   EXPECT_THAT(module.unavailable_reason, HasSubstr("not a regular file"));
 }
 
-TEST_F(FakeTarget, KeepsAFileThatIsNoElfAndSaysSo) {
-  std::string text = proc_.Write("script", "#!/bin/sh\n");
-  proc_.Link("42/map_files/10000-20000", text);
-  event_.key = FileKeyOf(text);
-  Module module = Open();
-  EXPECT_TRUE(module.file);
-  EXPECT_NE(module.unavailable_reason, "");
-  EXPECT_TRUE(module.build_id.empty());
-  EXPECT_TRUE(module.segments.empty());
-}
-
 TEST_F(FakeTarget, NamesTheRootOfATargetThatHasItsOwn) {
   proc_.Link("42/map_files/10000-20000", kCat);
   event_.key = FileKeyOf(kCat);
@@ -272,9 +267,6 @@ TEST(VdsoModule, IsACopyThatNobodyCanChange) {
   EXPECT_EQ(module.id, ModuleId::kVdso);
   EXPECT_EQ(module.path, "[vdso]");
   EXPECT_EQ(module.unavailable_reason, "");
-  EXPECT_FALSE(module.build_id.empty());
-  ASSERT_FALSE(module.segments.empty());
-  EXPECT_EQ(module.segments[0].offset, FileOffset{0});
   ASSERT_TRUE(module.file);
   char bytes[4096];
   ASSERT_EQ(pread(module.file.get(), bytes, sizeof(bytes), 0),

@@ -62,7 +62,6 @@ Module MakeVdsoModule() {
     return module;
   }
   module.file = std::move(file).value();
-  DescribeElf(&module);
   return module;
 }
 

@@ -104,8 +104,8 @@ class FakeSymbols : public SymbolSource {
     return symbols;
   }
   ModuleSymbols SymbolizeJit(const ProcessKey& process,
-                             std::span<const uint64_t> addresses,
-                             DemangleStyle) override {
+                             std::span<const uint64_t> addresses, DemangleStyle,
+                             Deadline) override {
     ModuleSymbols symbols;
     if (process.pid != jit_pid) return symbols;
     for (uint64_t address : addresses) {

@@ -1,5 +1,7 @@
 #include "daemon/profile/location_names.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -55,18 +57,21 @@ class Namer {
                     SymbolSource::Deadline deadline) {
     if (!kernel_.wanted.empty()) {
       std::vector<uint64_t> addresses = kernel_.Addresses();
-      Distribute(kernel_, addresses, symbols.SymbolizeKernel(addresses));
+      Distribute(kernel_, addresses, symbols.SymbolizeKernel(addresses),
+                 "the kernel");
     }
     for (auto& [process, batch] : jit_) {
       std::vector<uint64_t> addresses = batch.Addresses();
       Distribute(batch, addresses,
-                 symbols.SymbolizeJit(process, addresses, style));
+                 symbols.SymbolizeJit(process, addresses, style, deadline),
+                 fmt::format("generated code of process {}", process.pid));
     }
     for (auto* entry : ModulesByWeight()) {
       const ModuleRef module = space_.FindModule(entry->first);
       std::vector<ModuleAddr> addresses = entry->second.Addresses();
       Distribute(entry->second, addresses,
-                 symbols.SymbolizeModule(*module, addresses, style, deadline));
+                 symbols.SymbolizeModule(*module, addresses, style, deadline),
+                 module->path);
     }
     CountUnresolved();
     return std::move(names_);
@@ -113,7 +118,8 @@ class Namer {
   template <typename Address>
   void Distribute(const Batch<Address>& batch,
                   const std::vector<Address>& addresses,
-                  const ModuleSymbols& symbols) {
+                  const ModuleSymbols& symbols, const std::string& what) {
+    if (!symbols.problem.empty()) NoteProblem(what, symbols.problem);
     size_t answer = 0;
     for (const auto& [address, location] : batch.wanted) {
       while (addresses[answer] != address) ++answer;
@@ -123,6 +129,14 @@ class Namer {
       abilities.has_filenames |= symbols.has_filenames;
       abilities.has_line_numbers |= symbols.has_line_numbers;
       abilities.has_inline_frames |= symbols.has_inline_frames;
+    }
+  }
+
+  void NoteProblem(const std::string& what, const std::string& problem) {
+    if (names_.problems.size() == LocationNames::kMaxProblems) {
+      ++names_.problems_left_out;
+    } else {
+      names_.problems.push_back(what + ": " + problem);
     }
   }
 

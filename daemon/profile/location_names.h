@@ -9,6 +9,7 @@
 #define DAEMON_PROFILE_LOCATION_NAMES_H_
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "daemon/profile/location_table.h"
@@ -26,6 +27,10 @@ struct LocationNames {
   std::vector<SymbolChain> chains;   // by location
   std::vector<Abilities> abilities;  // by mapping of the AddressSpace
   size_t unresolved = 0;             // locations of code without a name
+  // Names that could have been there: "<file>: <why not>".
+  static constexpr size_t kMaxProblems = 16;
+  std::vector<std::string> problems;
+  size_t problems_left_out = 0;
 };
 
 LocationNames NameLocations(const LocationTable& table, AddressSpace& space,

@@ -19,7 +19,9 @@ NamingOutcome Outcome(const LocationTable& table, const LocationNames& names,
   return {.locations = table.locations().size() - static_cast<size_t>(own),
           .unresolved = names.unresolved,
           .is_late = names.unresolved > 0 &&
-                     std::chrono::steady_clock::now() >= deadline};
+                     std::chrono::steady_clock::now() >= deadline,
+          .problems = names.problems,
+          .problems_left_out = names.problems_left_out};
 }
 
 }  // namespace

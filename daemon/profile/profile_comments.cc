@@ -48,6 +48,13 @@ std::vector<std::string> DescribeQuality(const Aggregate& aggregate,
   }
   lines.push_back(fmt::format("unresolved locations: {} of {}",
                               naming.unresolved, naming.locations));
+  for (const std::string& problem : naming.problems) {
+    lines.push_back("names are missing: " + problem);
+  }
+  if (naming.problems_left_out > 0) {
+    lines.push_back(fmt::format("names are missing: of {} files more",
+                                naming.problems_left_out));
+  }
   if (naming.is_late) {
     lines.push_back("symbolization met its deadline; some names are missing");
   }

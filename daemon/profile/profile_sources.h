@@ -57,7 +57,8 @@ class SymbolSource {
   // Code that a process made for itself.
   virtual ModuleSymbols SymbolizeJit(const ProcessKey& process,
                                      std::span<const uint64_t> addresses,
-                                     DemangleStyle style) = 0;
+                                     DemangleStyle style,
+                                     Deadline deadline) = 0;
 };
 
 }  // namespace pprofd

@@ -12,6 +12,13 @@ std::string SymbolCacheKey(const Module& module) {
                      module.key.ctime_ns);
 }
 
+NamedFile NamedFileOf(const Module& module) {
+  return {.file = module.file.get(),
+          .key = SymbolCacheKey(module),
+          .path = module.path,
+          .root = module.root};
+}
+
 std::string PerfMapCacheKey(const ProcessKey& process) {
   return fmt::format("perf-map:{}:{}", process.pid, process.start_ticks);
 }
@@ -20,8 +27,7 @@ ModuleSymbols SymbolizerSource::SymbolizeModule(
     const Module& module, std::span<const ModuleAddr> addresses,
     DemangleStyle style, Deadline deadline) {
   if (!module.file) return {};
-  return symbolizer_.SymbolizeModule(module.file.get(), SymbolCacheKey(module),
-                                     module.path, module.root, addresses, style,
+  return symbolizer_.SymbolizeModule(NamedFileOf(module), addresses, style,
                                      deadline);
 }
 
@@ -32,11 +38,11 @@ ModuleSymbols SymbolizerSource::SymbolizeKernel(
 
 ModuleSymbols SymbolizerSource::SymbolizeJit(
     const ProcessKey& process, std::span<const uint64_t> addresses,
-    DemangleStyle style) {
+    DemangleStyle style, Deadline deadline) {
   UniqueFd map = perf_maps_.OpenPerfMap(process);
   if (!map) return {};
   return symbolizer_.SymbolizePerfMap(map.get(), PerfMapCacheKey(process),
-                                      addresses, style);
+                                      addresses, style, deadline);
 }
 
 }  // namespace pprofd

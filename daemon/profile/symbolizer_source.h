@@ -1,6 +1,6 @@
-// SymbolizerSource: the SymbolSource that is a Symbolizer.
+// SymbolizerSource: the SymbolSource that asks a symbolizer and the kernel.
 //
-// Owns: nothing. Borrows: Symbolizer, KernelSymbols, PerfMapSource.
+// Owns: nothing. Borrows: SymbolizerClient, KernelSymbols, PerfMapSource.
 // Thread: as safe as what it borrows.
 #ifndef DAEMON_PROFILE_SYMBOLIZER_SOURCE_H_
 #define DAEMON_PROFILE_SYMBOLIZER_SOURCE_H_
@@ -8,11 +8,13 @@
 #include <string>
 
 #include "daemon/profile/profile_sources.h"
+#include "daemon/symbolizer_client/symbolizer_client.h"
 #include "symbolizer/kernel_symbols.h"
-#include "symbolizer/symbolizer.h"
 
 namespace pprofd {
 
+// A module's file as the symbolizer knows it; borrows from `module`.
+NamedFile NamedFileOf(const Module& module);
 // What identifies a module's content to the symbolizer's caches.
 std::string SymbolCacheKey(const Module& module);
 // The same of a process's perf map.
@@ -20,7 +22,7 @@ std::string PerfMapCacheKey(const ProcessKey& process);
 
 class SymbolizerSource : public SymbolSource {
  public:
-  SymbolizerSource(Symbolizer& symbolizer, KernelSymbols& kernel,
+  SymbolizerSource(SymbolizerClient& symbolizer, KernelSymbols& kernel,
                    PerfMapSource& perf_maps)
       : symbolizer_(symbolizer), kernel_(kernel), perf_maps_(perf_maps) {}
 
@@ -32,10 +34,10 @@ class SymbolizerSource : public SymbolSource {
   ModuleSymbols SymbolizeKernel(std::span<const uint64_t> addresses) override;
   ModuleSymbols SymbolizeJit(const ProcessKey& process,
                              std::span<const uint64_t> addresses,
-                             DemangleStyle style) override;
+                             DemangleStyle style, Deadline deadline) override;
 
  private:
-  Symbolizer& symbolizer_;
+  SymbolizerClient& symbolizer_;
   KernelSymbols& kernel_;
   PerfMapSource& perf_maps_;
 };

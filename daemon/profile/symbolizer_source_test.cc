@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +23,12 @@ class FakePerfMaps : public PerfMapSource {
   }
 };
 
+Result<std::unique_ptr<SymbolizerClient>> StartSymbolizer() {
+  return SymbolizerClient::Start({.process = {.program = PPROFD_SYMBOLIZER,
+                                              .max_cache_bytes = 1 << 20,
+                                              .debug_roots = {}}});
+}
+
 TEST(SymbolizerSource, TellsFilesOfOneBuildIdApart) {
   Module module;
   module.key = {.inode = 5, .ctime_ns = 9, .device = 0x10, .generation = 2};
@@ -34,10 +41,11 @@ TEST(SymbolizerSource, TellsFilesOfOneBuildIdApart) {
 }
 
 TEST(SymbolizerSource, HasNoNamesForAModuleThatCouldNotBeOpened) {
-  Symbolizer symbolizer{Symbolizer::Options()};
+  auto symbolizer = StartSymbolizer();
+  ASSERT_TRUE(symbolizer.ok()) << symbolizer.status().ToString();
   FakePerfMaps perf_maps;
   KernelSymbols kernel;
-  SymbolizerSource source(symbolizer, kernel, perf_maps);
+  SymbolizerSource source(**symbolizer, kernel, perf_maps);
   std::vector<ModuleAddr> addresses{{0x401000}};
   EXPECT_TRUE(source
                   .SymbolizeModule(Module(), addresses, DemangleStyle::kShort,
@@ -46,18 +54,23 @@ TEST(SymbolizerSource, HasNoNamesForAModuleThatCouldNotBeOpened) {
 }
 
 TEST(SymbolizerSource, NamesJitCodeByThePerfMapOfItsProcess) {
-  Symbolizer symbolizer{Symbolizer::Options()};
+  auto symbolizer = StartSymbolizer();
+  ASSERT_TRUE(symbolizer.ok()) << symbolizer.status().ToString();
   FakePerfMaps perf_maps;
   KernelSymbols kernel;
-  SymbolizerSource source(symbolizer, kernel, perf_maps);
+  SymbolizerSource source(**symbolizer, kernel, perf_maps);
   std::vector<uint64_t> addresses{0x7010};
   ModuleSymbols named =
-      source.SymbolizeJit({7, 100}, addresses, DemangleStyle::kShort);
+      source.SymbolizeJit({7, 100}, addresses, DemangleStyle::kShort,
+                          SymbolSource::Deadline::max());
   ASSERT_EQ(named.size(), 1u);
   ASSERT_FALSE(named.Chain(0).empty());
   EXPECT_EQ(named.Chain(0)[0].name, "js:hot");
-  EXPECT_TRUE(source.SymbolizeJit({8, 100}, addresses, DemangleStyle::kShort)
-                  .size() == 0);
+  EXPECT_EQ(source
+                .SymbolizeJit({8, 100}, addresses, DemangleStyle::kShort,
+                              SymbolSource::Deadline::max())
+                .size(),
+            0u);
 }
 
 }  // namespace

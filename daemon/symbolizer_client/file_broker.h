@@ -1,0 +1,35 @@
+// FileBroker: which files the symbolizer may have beside the one it was given.
+//
+// Files under the target's own root and the host's, as debug information is
+// searched there: regular ELF files only, so that a symbolizer that a hostile
+// file has taken over gets no secrets; links cannot lead out of the root.
+// Borrows: the opener. Thread: any, if the opener is. Does I/O.
+// Fails: NotFound, Denied (no ELF file, another root), Invalid.
+#ifndef DAEMON_SYMBOLIZER_CLIENT_FILE_BROKER_H_
+#define DAEMON_SYMBOLIZER_CLIENT_FILE_BROKER_H_
+
+#include <string>
+
+#include "symbolizer/file_opener.h"
+
+namespace pprofd {
+
+class FileBroker {
+ public:
+  static constexpr size_t kMaxPathBytes = 4096;
+
+  // `root` is that of the module in question; "" = the host's only.
+  FileBroker(FileOpener& opener, std::string root)
+      : opener_(&opener), root_(std::move(root)) {}
+
+  Result<FoundFile> Open(const std::string& root,
+                         const std::string& path) const;
+
+ private:
+  FileOpener* opener_;
+  std::string root_;
+};
+
+}  // namespace pprofd
+
+#endif  // DAEMON_SYMBOLIZER_CLIENT_FILE_BROKER_H_

@@ -1,0 +1,203 @@
+#include "daemon/symbolizer_client/symbolizer_client.h"
+
+#include <fcntl.h>
+
+#include <utility>
+
+#include "daemon/symbolizer_client/file_broker.h"
+
+namespace pprofd {
+namespace {
+
+using Answer = SymbolizerProcess::Answer;
+using Call = SymbolizerProcess::Call;
+
+SymbolizerClient::Deadline After(std::chrono::seconds time) {
+  return std::chrono::steady_clock::now() + time;
+}
+
+Status NoReply() {
+  return Status(StatusCode::kCorrupt, "the symbolizer answers nothing asked");
+}
+
+Answer NotFound(const std::string& why) {
+  Answer answer;
+  answer.text.set_message(why);
+  return answer;
+}
+
+Answer OpenFor(const FileBroker& broker,
+               const wire::Question::OpenFile& question) {
+  Result<FoundFile> found = broker.Open(question.root(), question.path());
+  if (!found.ok()) return NotFound(found.status().message());
+  Answer answer;
+  answer.text.set_is_found(true);
+  answer.text.set_real_path(found->real_path);
+  answer.file = std::move(found->fd);
+  return answer;
+}
+
+Answer MappingAt(std::optional<Mapping> mapping) {
+  if (!mapping) return NotFound("no mapping");
+  Answer answer;
+  answer.text.set_is_found(true);
+  ToWire(*mapping, answer.text.mutable_mapping());
+  return answer;
+}
+
+Answer FileOf(const ModuleRef& module) {
+  if (module == nullptr || !module->file) return NotFound("no file");
+  Answer answer;
+  answer.file.Reset(fcntl(module->file.get(), F_DUPFD_CLOEXEC, 0));
+  answer.text.set_is_found(static_cast<bool>(answer.file));
+  return answer;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SymbolizerClient>> SymbolizerClient::Start(
+    Options options) {
+  std::unique_ptr<SymbolizerClient> client(
+      new SymbolizerClient(std::move(options)));
+  RETURN_IF_ERROR(client->process_.Start());
+  return client;
+}
+
+BuildId SymbolizerClient::DescribeModule(Module* module) {
+  if (!module->file) return BuildId();
+  Result<ElfDescription> description = Describe(module->file.get());
+  if (!description.ok()) {
+    module->unavailable_reason = description.status().message();
+    return BuildId();
+  }
+  module->build_id = description->build_id;
+  module->segments = std::move(description->segments);
+  return description->table_identity;
+}
+
+Result<ElfDescription> SymbolizerClient::Describe(int file) {
+  Call call;
+  call.request.mutable_describe();
+  call.file = file;
+  ASSIGN_OR_RETURN(wire::Reply reply,
+                   process_.Run(std::move(call), After(kReadTime)));
+  if (!reply.has_description()) return NoReply();
+  return FromWire(reply.description());
+}
+
+Result<UnwindTable> SymbolizerClient::BuildTable(int file) {
+  Call call;
+  call.request.mutable_build_table();
+  call.file = file;
+  ASSIGN_OR_RETURN(wire::Reply reply,
+                   process_.Run(std::move(call), After(kTableTime)));
+  if (!reply.has_table()) return NoReply();
+  return FromWire(reply.table());
+}
+
+Result<UnwoundStack> SymbolizerClient::Unwind(
+    const RawStack& raw, const std::vector<Mapping>& known,
+    const StackUnwinder::FindMapping& find_mapping,
+    const StackUnwinder::FindModule& find_module) {
+  Call call;
+  wire::Unwind* unwind = call.request.mutable_unwind();
+  ToWire(raw, unwind);
+  for (const Mapping& mapping : known) ToWire(mapping, unwind->add_mappings());
+  call.answerer = [&](const wire::Question& question) {
+    switch (question.kind_case()) {
+      case wire::Question::kMappingAt:
+        return MappingAt(find_mapping({question.mapping_at()}));
+      case wire::Question::kModuleFile:
+        return FileOf(
+            find_module(static_cast<ModuleId>(question.module_file())));
+      case wire::Question::kOpenFile:
+      case wire::Question::KIND_NOT_SET:
+        break;
+    }
+    return NotFound("not for a stack");
+  };
+  ASSIGN_OR_RETURN(wire::Reply reply,
+                   process_.Run(std::move(call), After(kUnwindTime)));
+  if (!reply.has_stack()) return NoReply();
+  return FromWire(reply.stack());
+}
+
+SymbolizerProcess::Answerer SymbolizerClient::OpenFilesOf(
+    const std::string& root) {
+  return [broker = FileBroker(opener_, root)](const wire::Question& question) {
+    if (!question.has_open_file()) return NotFound("not for names");
+    return OpenFor(broker, question.open_file());
+  };
+}
+
+ModuleSymbols SymbolizerClient::NamesOf(Call call, Deadline deadline,
+                                        size_t wanted) {
+  call.can_outlive = true;
+  Result<wire::Reply> reply = process_.Run(std::move(call), deadline);
+  ModuleSymbols none;
+  if (!reply.ok()) {
+    none.problem = reply.status().message();
+    return none;
+  }
+  Result<ModuleSymbols> names =
+      reply->has_names() ? FromWire(reply->names(), wanted) : NoReply();
+  if (names.ok()) return std::move(*names);
+  none.problem = names.status().message();
+  return none;
+}
+
+ModuleSymbols SymbolizerClient::SymbolizeModule(
+    const NamedFile& file, std::span<const ModuleAddr> addresses,
+    DemangleStyle style, Deadline deadline) {
+  Call call;
+  wire::NameAddresses* names = call.request.mutable_name_addresses();
+  names->set_key(file.key);
+  names->set_path(file.path);
+  names->set_root(file.root);
+  names->mutable_addresses()->Reserve(static_cast<int>(addresses.size()));
+  for (ModuleAddr address : addresses) names->add_addresses(address.value);
+  names->set_style(static_cast<uint32_t>(style));
+  call.file = file.file;
+  call.subject = file.key;
+  call.answerer = OpenFilesOf(file.root);
+  return NamesOf(std::move(call), deadline, addresses.size());
+}
+
+ModuleSymbols SymbolizerClient::SymbolizePerfMap(
+    int map_file, const std::string& key, std::span<const uint64_t> addresses,
+    DemangleStyle style, Deadline deadline) {
+  Call call;
+  wire::NameJitCode* names = call.request.mutable_name_jit_code();
+  names->set_key(key);
+  names->mutable_addresses()->Add(addresses.begin(), addresses.end());
+  names->set_style(static_cast<uint32_t>(style));
+  call.file = map_file;
+  call.subject = key;
+  return NamesOf(std::move(call), deadline, addresses.size());
+}
+
+SourceReport SymbolizerClient::Report(const std::string& key) {
+  Call call;
+  call.request.mutable_report()->set_key(key);
+  call.can_outlive = true;
+  Result<wire::Reply> reply = process_.Run(std::move(call), After(kReadTime));
+  if (!reply.ok() || !reply->has_sources()) return {};
+  return FromWire(reply->sources()).symbols;
+}
+
+Result<Examination> SymbolizerClient::Examine(const NamedFile& file) {
+  Call call;
+  wire::Examine* examine = call.request.mutable_examine();
+  examine->set_path(file.path);
+  examine->set_root(file.root);
+  call.file = file.file;
+  call.subject = file.key;
+  call.answerer = OpenFilesOf(file.root);
+  call.can_outlive = true;
+  ASSIGN_OR_RETURN(wire::Reply reply,
+                   process_.Run(std::move(call), After(kReadTime)));
+  if (!reply.has_sources()) return NoReply();
+  return FromWire(reply.sources());
+}
+
+}  // namespace pprofd

@@ -1,0 +1,97 @@
+// SymbolizerClient: what foreign files say, read by another process.
+//
+// pprofd itself parses no file of a target: headers, unwind tables, stacks that
+// need a file's full call frame information, and names all come from a
+// pprofd-symbolizer, which has no rights.
+// Owns: the process. Borrows: the FileOpener.
+// Thread: any; requests take turns, the newest first.
+// Bound: kReadTime for headers and examinations, kTableTime for a table,
+//   kUnwindTime for a stack; what names need is up to the caller's deadline.
+// Fails: as SymbolizerProcess says, or as the file is: Corrupt, Unsupported.
+#ifndef DAEMON_SYMBOLIZER_CLIENT_SYMBOLIZER_CLIENT_H_
+#define DAEMON_SYMBOLIZER_CLIENT_SYMBOLIZER_CLIENT_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "daemon/model/module.h"
+#include "daemon/model/profile_service.h"  // DemangleStyle
+#include "daemon/model/sample.h"
+#include "daemon/symbolizer_client/symbolizer_process.h"
+#include "daemon/unwind/stack_unwinder.h"
+#include "daemon/unwind/unwind_table.h"
+#include "symbolizer/file_opener.h"
+#include "symbolizer/service/wire.h"
+#include "symbolizer/symbols.h"
+
+namespace pprofd {
+
+// A file to name addresses of. All is borrowed for the call.
+struct NamedFile {
+  int file = -1;
+  std::string key;   // identifies its content
+  std::string path;  // as the target sees it
+  std::string root;  // prefix of the target's files; "" = the host's
+};
+
+class SymbolizerClient {
+ public:
+  using Deadline = SymbolizerProcess::Deadline;
+  static constexpr std::chrono::seconds kReadTime{5};
+  static constexpr std::chrono::seconds kTableTime{10};
+  static constexpr std::chrono::seconds kUnwindTime{5};
+
+  struct Options {
+    SymbolizerProcess::Options process;
+    FileOpener* opener = &OwnFileOpener();
+  };
+  static Result<std::unique_ptr<SymbolizerClient>> Start(Options options);
+
+  // Fills build ID and segments from module->file, or says why not in
+  // unavailable_reason. Returns what identifies the unwind table of the file.
+  BuildId DescribeModule(Module* module);
+  Result<ElfDescription> Describe(int file);
+  Result<UnwindTable> BuildTable(int file);
+  // See StackUnwinder; the functions are called during the call only.
+  Result<UnwoundStack> Unwind(const RawStack& raw,
+                              const std::vector<Mapping>& known,
+                              const StackUnwinder::FindMapping& find_mapping,
+                              const StackUnwinder::FindModule& find_module);
+
+  // Never fail as a whole: see ModuleSymbols::problem.
+  ModuleSymbols SymbolizeModule(const NamedFile& file,
+                                std::span<const ModuleAddr> addresses,
+                                DemangleStyle style, Deadline deadline);
+  ModuleSymbols SymbolizePerfMap(int map_file, const std::string& key,
+                                 std::span<const uint64_t> addresses,
+                                 DemangleStyle style, Deadline deadline);
+
+  // Of what was symbolized: what its names come from. Nothing when it is not
+  // known, or not known in time.
+  SourceReport Report(const std::string& key);
+  // What there is to find in a file; keeps nothing of it.
+  Result<Examination> Examine(const NamedFile& file);
+
+  size_t cache_bytes() const { return process_.cache_bytes(); }
+  uint32_t landlock_abi() const { return process_.landlock_abi(); }
+  pid_t pid() const { return process_.pid(); }
+
+ private:
+  explicit SymbolizerClient(Options options)
+      : process_(std::move(options.process)), opener_(*options.opener) {}
+
+  SymbolizerProcess::Answerer OpenFilesOf(const std::string& root);
+  ModuleSymbols NamesOf(SymbolizerProcess::Call call, Deadline deadline,
+                        size_t wanted);
+
+  SymbolizerProcess process_;
+  FileOpener& opener_;
+};
+
+}  // namespace pprofd
+
+#endif  // DAEMON_SYMBOLIZER_CLIENT_SYMBOLIZER_CLIENT_H_

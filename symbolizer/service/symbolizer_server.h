@@ -1,0 +1,78 @@
+// SymbolizerServer: answers the daemon's requests, one after the other.
+//
+// Runs inside the sandbox: all it has is the channel and the descriptors that
+// come through it. What it must know beside, it asks the daemon.
+// Owns: the channel, names and call frame indexes of what it was asked about.
+// Thread: one.
+// Bound: a request's time and kGrace more, then SIGALRM ends the process, even
+//   when nobody waits any more.
+// Fails: Run() returns when the daemon is gone or makes no sense.
+#ifndef SYMBOLIZER_SERVICE_SYMBOLIZER_SERVER_H_
+#define SYMBOLIZER_SERVICE_SYMBOLIZER_SERVER_H_
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/unwind/stack_unwinder.h"
+#include "proto/symbolizer.pb.h"
+#include "symbolizer/file_opener.h"
+#include "symbolizer/service/channel.h"
+#include "symbolizer/service/sandbox.h"
+#include "symbolizer/service/wire.h"
+#include "symbolizer/symbolizer.h"
+
+namespace pprofd {
+
+class SymbolizerServer : private FileOpener {
+ public:
+  static constexpr std::chrono::seconds kGrace{20};
+
+  // `build` tells one build of pprofd from another.
+  SymbolizerServer(UniqueFd socket, std::string build, Confinement confinement);
+
+  // Ok: the daemon has closed the channel.
+  Status Run();
+
+ private:
+  // Asks the daemon, by a root and a path it may refuse.
+  Result<FoundFile> Open(const std::string& root,
+                         const std::string& path) override;
+
+  struct Answered {
+    wire::Answer answer;
+    std::vector<UniqueFd> files;
+  };
+  Result<Answered> Ask(const wire::Question& question);
+  void Do(const wire::Request& request, wire::Reply* reply);
+  void Do(const wire::Start& start, wire::Reply* reply);
+  void Describe(wire::Reply* reply);
+  void BuildTable(wire::Reply* reply);
+  void Do(const wire::Unwind& unwind, wire::Reply* reply);
+  void Do(const wire::NameAddresses& names, wire::Reply* reply);
+  void Do(const wire::NameJitCode& names, wire::Reply* reply);
+  void Do(const wire::Report& report, wire::Reply* reply);
+  void Do(const wire::Examine& examine, wire::Reply* reply);
+  std::optional<Mapping> AskMapping(VirtualAddr address);
+  ModuleRef AskModule(ModuleId module);
+  // The file of the request; -1 if none came.
+  int file() const { return files_.empty() ? -1 : files_.front().get(); }
+
+  Channel channel_;
+  const std::string build_;
+  const Confinement confinement_;
+  std::unique_ptr<Symbolizer> symbolizer_;
+  StackUnwinder unwinder_;
+
+  // Of the request at hand:
+  uint64_t id_ = 0;
+  std::chrono::steady_clock::time_point deadline_{};
+  std::vector<UniqueFd> files_;
+  Status channel_status_;  // of questions
+};
+
+}  // namespace pprofd
+
+#endif  // SYMBOLIZER_SERVICE_SYMBOLIZER_SERVER_H_
