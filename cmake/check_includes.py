@@ -17,6 +17,8 @@ ROWS = [
     {"daemon/model"},
     {"symbolizer"},
     {"daemon/collector", "daemon/process", "daemon/unwind", "daemon/aggregate"},
+    {"symbolizer/service"},
+    {"daemon/symbolizer_client"},
     {"daemon/profile"},
     {"daemon/server"},
     TOP,
@@ -26,6 +28,7 @@ LIBRARIES = {
     r"bpf/(libbpf|bpf|btf)\.h|.*\.skel\.h": {"daemon/collector"} | TOP,
     r"(elfutils/.*|libelf|gelf|libdw|libdwfl|dwarf)(\.h)?":
         {"symbolizer", "daemon/unwind"},
+    r"seccomp\.h|linux/landlock\.h": {"symbolizer/service"},
     r"boost/(asio|beast)[./].*": {"daemon/server"} | TOP,
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')

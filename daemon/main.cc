@@ -92,6 +92,7 @@ int Symbolize(const Config& config, const std::string& demangle) {
                         : demangle == "full"      ? DemangleStyle::kFull
                                                   : DemangleStyle::kShort;
   SymbolizerClient::Options options;
+  options.process.role = "symbolize";
   options.process.max_cache_bytes = config.symbols.max_cache_bytes;
   options.process.debug_roots = config.symbols.debug_roots;
   auto symbolizer = SymbolizerClient::Start(std::move(options));

@@ -41,6 +41,7 @@ class SymbolizeCommandTest : public testing::Test {
     std::ostringstream errors;
     auto symbolizer =
         SymbolizerClient::Start({.process = {.program = PPROFD_SYMBOLIZER,
+                                             .role = "test",
                                              .max_cache_bytes = 64 << 20,
                                              .debug_roots = {folder_}}});
     if (!symbolizer.ok()) {

@@ -25,7 +25,6 @@ namespace {
 constexpr uint32_t kRingBytesPerCpu = 256 << 10;
 constexpr uint32_t kMinRingBytes = 1 << 20;
 constexpr uint32_t kMaxRingBytes = 64 << 20;
-constexpr int kTableNice = -15;
 
 uint32_t RingBytes() {
   Result<std::vector<int>> cpus = OnlineCpus();
@@ -139,11 +138,12 @@ Status Pipeline::Impl::Start() {
 
 Status Pipeline::Impl::StartSymbolizers() {
   SymbolizerClient::Options tables;
-  // A new file's samples wait for its table: build before others run.
-  tables.process.nice_level = kTableNice;
+  tables.process.role = "tables";
+  tables.process.is_urgent = true;
   ASSIGN_OR_RETURN(table_symbolizer_,
                    SymbolizerClient::Start(std::move(tables)));
   SymbolizerClient::Options names;
+  names.process.role = "names";
   names.process.max_cache_bytes = config_.symbols.max_cache_bytes;
   names.process.debug_roots = config_.symbols.debug_roots;
   ASSIGN_OR_RETURN(name_symbolizer_, SymbolizerClient::Start(std::move(names)));

@@ -1,11 +1,11 @@
 #include "daemon/pipeline/process_worker.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
 
 #include <utility>
 
 #include "daemon/base/telemetry.h"
+#include "daemon/base/urgency.h"
 #include "daemon/model/reason_counts.h"
 #include "daemon/process/module_opener.h"
 #include "daemon/unwind/unwind_table.h"
@@ -15,8 +15,7 @@ namespace {
 
 constexpr std::chrono::seconds kHousekeepingInterval{1};
 constexpr std::chrono::seconds kEpochInterval{5};
-// A new file's samples wait for its table: before others run.
-constexpr int kNice = -15;
+constexpr size_t kMaxKnownMappings = 256;
 
 }  // namespace
 
@@ -81,8 +80,7 @@ std::optional<std::vector<TableLoader::FileState>> ProcessWorker::Inspect(
 }
 
 void ProcessWorker::Run() {
-  // Needs CAP_SYS_NICE; without it tables come a little later.
-  setpriority(PRIO_PROCESS, 0, kNice);
+  MakeUrgent(0);  // a new file's samples wait for its table
   LoadVdso();
   while (true) {
     std::optional<Job> job = jobs_.PopFor(kHousekeepingInterval);
@@ -191,15 +189,13 @@ void ProcessWorker::Do(DeferredSample& job) {
   parts_.deliver(job.sample);
 }
 
-std::optional<Mapping> ProcessWorker::FindMapping(
-    const Sample& sample, VirtualAddr address, std::optional<ProcMaps>& maps) {
-  for (const Mapping& mapping : sample.mappings) {
-    if (mapping.start <= address && address < mapping.limit) return mapping;
-  }
+std::optional<Mapping> ProcessWorker::FindMapping(const Sample& sample,
+                                                  VirtualAddr address,
+                                                  Finds* finds) {
   std::optional<Mapping> mapping =
       parts_.processes.FindMapping(sample.process, address);
   if (mapping && mapping->module == ModuleId::kNone) {
-    mapping->module = NameModule(sample.process, *mapping, maps);
+    mapping->module = NameModule(sample.process, *mapping, finds);
   }
   return mapping;
 }
@@ -207,20 +203,24 @@ std::optional<Mapping> ProcessWorker::FindMapping(
 // The kernel half numbers a file when its own walk reaches it; a copied stack
 // may get there first.
 ModuleId ProcessWorker::NameModule(const ProcessKey& key,
-                                   const Mapping& mapping,
-                                   std::optional<ProcMaps>& maps) {
-  if (!maps) {
-    maps.emplace();
+                                   const Mapping& mapping, Finds* finds) {
+  if (!finds->maps) {
+    finds->maps.emplace();
     Result<ProcessDir> process = ProcessDir::Open(kProcRoot, key);
     if (!process.ok()) return ModuleId::kNone;
     if (Result<ProcMaps> read = process->ReadMaps(); read.ok()) {
-      *maps = std::move(*read);
+      *finds->maps = std::move(*read);
     }
   }
-  const ProcMapping* line = maps->Find(mapping.start);
+  const ProcMapping* line = finds->maps->Find(mapping.start);
   if (line == nullptr || !line->is_file()) return ModuleId::kNone;
   ModuleId known = parts_.modules.FindByMapping(*line);
   if (known != ModuleId::kNone) return known;
+  for (const Module& module : finds->modules) {
+    if (module.key.inode == line->inode && module.path == line->path) {
+      return module.id;
+    }
+  }
   NewModuleEvent event;
   event.key.inode = line->inode;
   event.module = parts_.take_number();
@@ -229,20 +229,42 @@ ModuleId ProcessWorker::NameModule(const ProcessKey& key,
   event.map_limit = line->limit;
   event.offset = line->offset;
   event.path = line->path;
-  BuildId table_identity;
-  return Add(OpenModule(event), &table_identity)->id;
+  return finds->modules.emplace_back(OpenModule(event)).id;
+}
+
+ModuleRef ProcessWorker::FindModule(ModuleId id, Finds* finds) const {
+  for (const Module& module : finds->modules) {
+    // For the moment of an answer: `finds` owns it.
+    if (module.id == id) return ModuleRef(ModuleRef(), &module);
+  }
+  finds->is_early |= !parts_.modules.Contains(id);
+  return parts_.modules.Find(id);
+}
+
+// Those that need no more asking: a question costs two switches of processes.
+std::vector<Mapping> ProcessWorker::KnownMappings(const Sample& sample) const {
+  std::vector<Mapping> known = sample.mappings;
+  std::optional<ProcessInfo> info = parts_.processes.Find(sample.process);
+  if (!info) return known;
+  for (const Mapping& mapping : info->mappings) {
+    if (known.size() == kMaxKnownMappings) break;
+    if (mapping.module != ModuleId::kNone) known.push_back(mapping);
+  }
+  return known;
 }
 
 // What the full unwinder finds; *is_early: a module has not been announced yet.
 UnwoundStack ProcessWorker::Walk(const Sample& sample, bool* is_early) {
-  std::optional<ProcMaps> maps;  // read when first needed
+  Finds finds;
   Result<UnwoundStack> unwound = parts_.symbolizer.Unwind(
-      sample.raw.front(), sample.mappings,
-      [&](VirtualAddr address) { return FindMapping(sample, address, maps); },
-      [&](ModuleId id) {
-        *is_early |= !parts_.modules.Contains(id);
-        return parts_.modules.Find(id);
-      });
+      sample.raw.front(), KnownMappings(sample),
+      [&](VirtualAddr address) { return FindMapping(sample, address, &finds); },
+      [&](ModuleId id) { return FindModule(id, &finds); });
+  *is_early = finds.is_early;
+  for (Module& module : finds.modules) {
+    BuildId table_identity;
+    Add(std::move(module), &table_identity);
+  }
   if (!unwound.ok()) {
     return {.frames = {},
             .result = UnwindResult::kTruncated,

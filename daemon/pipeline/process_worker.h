@@ -17,6 +17,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -110,13 +111,22 @@ class ProcessWorker {
   // Once more when the symbolizer was lost: it may not have been the file's
   // fault.
   Result<UnwindTable> BuildTable(int file);
+  std::vector<Mapping> KnownMappings(const Sample& sample) const;
   UnwoundStack Walk(const Sample& sample, bool* is_early);
   void Finish(UnwoundStack stack, Sample& sample);
-  // `maps` is a scratch for one sample, read at most once.
+  // What is found out while one copied stack is unwound.
+  struct Finds {
+    std::optional<ProcMaps> maps;  // read when first needed
+    // Files nobody has numbered before. The symbolizer, which is at work, can
+    // describe them only afterwards.
+    std::deque<Module> modules;
+    bool is_early = false;  // some module has not been announced yet
+  };
   std::optional<Mapping> FindMapping(const Sample& sample, VirtualAddr address,
-                                     std::optional<ProcMaps>& maps);
+                                     Finds* finds);
   ModuleId NameModule(const ProcessKey& key, const Mapping& mapping,
-                      std::optional<ProcMaps>& maps);
+                      Finds* finds);
+  ModuleRef FindModule(ModuleId id, Finds* finds) const;
 
   const Parts parts_;
   BoundedQueue<Job> jobs_{kMaxJobs};

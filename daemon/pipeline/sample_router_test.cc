@@ -36,8 +36,9 @@ class SampleRouterTest : public testing::Test {
  protected:
   SampleRouterTest()
       : symbolizer_(
-            SymbolizerClient::Start(
-                {.process = {.program = PPROFD_SYMBOLIZER, .debug_roots = {}}})
+            SymbolizerClient::Start({.process = {.program = PPROFD_SYMBOLIZER,
+                                                 .role = "test",
+                                                 .debug_roots = {}}})
                 .value()),
         modules_({}),
         processes_({}, &modules_),

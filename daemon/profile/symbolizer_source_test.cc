@@ -25,6 +25,7 @@ class FakePerfMaps : public PerfMapSource {
 
 Result<std::unique_ptr<SymbolizerClient>> StartSymbolizer() {
   return SymbolizerClient::Start({.process = {.program = PPROFD_SYMBOLIZER,
+                                              .role = "test",
                                               .max_cache_bytes = 1 << 20,
                                               .debug_roots = {}}});
 }

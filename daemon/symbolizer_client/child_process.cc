@@ -89,7 +89,8 @@ ChildProcess::End Describe(int status) {
 }  // namespace
 
 Result<std::pair<ChildProcess, UniqueFd>> ChildProcess::Start(
-    int program, const std::string& name, int child_socket) {
+    int program, const std::string& name, const std::string& argument,
+    int child_socket) {
   std::array<int, 2> ends;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     return Status::FromErrno(errno, "socketpair");
@@ -104,8 +105,9 @@ Result<std::pair<ChildProcess, UniqueFd>> ChildProcess::Start(
   posix_spawn_file_actions_adddup2(&files.actions, theirs.get(), child_socket);
   SpawnAttributes attributes;
   std::string path = "/proc/self/fd/" + std::to_string(program);
-  std::string argument = name;
-  std::array<char*, 2> arguments{argument.data(), nullptr};
+  std::string own_name = name;
+  std::string own_argument = argument;
+  std::array<char*, 3> arguments{own_name.data(), own_argument.data(), nullptr};
   std::array<char*, 1> environment{nullptr};
   pid_t pid = 0;
   int error =

@@ -18,10 +18,11 @@ namespace pprofd {
 
 class ChildProcess {
  public:
-  // Runs `program` (a descriptor) under `name`, with a socket as descriptor
-  // `child_socket`, stderr, and nothing else. The other end comes back.
+  // Runs `program` (a descriptor) under `name`, with one argument, a socket as
+  // descriptor `child_socket`, and stderr. The other end comes back.
   static Result<std::pair<ChildProcess, UniqueFd>> Start(
-      int program, const std::string& name, int child_socket);
+      int program, const std::string& name, const std::string& argument,
+      int child_socket);
 
   ChildProcess() = default;
   ChildProcess(ChildProcess&& other) noexcept

@@ -56,7 +56,8 @@ class SymbolizerClient {
   BuildId DescribeModule(Module* module);
   Result<ElfDescription> Describe(int file);
   Result<UnwindTable> BuildTable(int file);
-  // See StackUnwinder; the functions are called during the call only.
+  // See StackUnwinder. The functions are called during the call only, and must
+  // not use this client: it is at work.
   Result<UnwoundStack> Unwind(const RawStack& raw,
                               const std::vector<Mapping>& known,
                               const StackUnwinder::FindMapping& find_mapping,

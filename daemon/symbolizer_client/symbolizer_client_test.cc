@@ -43,6 +43,7 @@ class SymbolizerClientTest : public testing::Test {
   }
   static SymbolizerProcess::Options Process() {
     return {.program = PPROFD_SYMBOLIZER,
+            .role = "test",
             .max_cache_bytes = 64 << 20,
             .debug_roots = {}};
   }
@@ -286,6 +287,7 @@ TEST_F(SymbolizerClientTest, GivesTheSymbolizerElfFilesOnly) {
 TEST(SymbolizerClient, SaysWhatIsMissingWhenItsProgramIs) {
   auto client = SymbolizerClient::Start(
       {.process = {.program = "/nowhere/pprofd-symbolizer",
+                   .role = "test",
                    .debug_roots = {}}});
   ASSERT_FALSE(client.ok());
   EXPECT_THAT(client.status().message(), HasSubstr("beside pprofd"));
@@ -293,7 +295,7 @@ TEST(SymbolizerClient, SaysWhatIsMissingWhenItsProgramIs) {
 
 TEST(SymbolizerClient, SaysThatItsProgramIsNone) {
   auto client = SymbolizerClient::Start(
-      {.process = {.program = "/bin/true", .debug_roots = {}}});
+      {.process = {.program = "/bin/true", .role = "test", .debug_roots = {}}});
   ASSERT_FALSE(client.ok());
   EXPECT_THAT(client.status().message(), HasSubstr("does not start"));
 }

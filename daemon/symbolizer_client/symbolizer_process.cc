@@ -1,7 +1,6 @@
 #include "daemon/symbolizer_client/symbolizer_process.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "daemon/base/telemetry.h"
+#include "daemon/base/urgency.h"
 #include "symbolizer/service/process_contract.h"
 #include "symbolizer/service/wire.h"
 
@@ -98,16 +98,15 @@ Status SymbolizerProcess::Spawn() {
   unfinished_.reset();
   child_ = ChildProcess();
   pid_ = 0;
-  auto started = ChildProcess::Start(program_.get(), kName, kSymbolizerSocket);
+  auto started = ChildProcess::Start(program_.get(), kName, options_.role,
+                                     kSymbolizerSocket);
   if (!started.ok()) {
     return started.status().WithContext("starting the symbolizer");
   }
   child_ = std::move(started->first);
   channel_ = Channel(std::move(started->second));
   Count(Counter::symbolizer_starts);
-  // Needs CAP_SYS_NICE to go below zero; without it tables come a little later.
-  setpriority(PRIO_PROCESS, static_cast<id_t>(child_.pid()),
-              options_.nice_level);
+  if (options_.is_urgent) MakeUrgent(child_.pid());
   if (Status status = Greet(); !status.ok()) {
     ChildProcess::End end = child_.Kill();
     return Status(StatusCode::kDenied, "the symbolizer does not start: " +

@@ -47,9 +47,10 @@ class SymbolizerProcess {
 
   struct Options {
     std::string program;  // path; "" = pprofd-symbolizer beside this program
+    std::string role;     // its argument, for people who list processes
     size_t max_cache_bytes = 0;
     std::vector<std::string> debug_roots;
-    int nice_level = 0;  // of the process
+    bool is_urgent = false;  // samples wait for its answers
   };
 
   // What the daemon says to a question; `file` is null when none goes along.

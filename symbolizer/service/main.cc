@@ -1,7 +1,8 @@
 // pprofd-symbolizer: reads foreign files for pprofd, with no rights at all.
 //
-// Started by pprofd with the socket as its only descriptor beside stderr.
-// Exit codes are part of what they say to each other: see process_contract.h.
+// Started by pprofd with the socket as its only descriptor beside stderr, and
+// an argument that says to people what it is for. Exit codes are part of what
+// they say to each other: see process_contract.h.
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/base/memory_policy.h"
 #include "daemon/unwind/table_identity.h"
 #include "symbolizer/elf_file.h"
 
 namespace pprofd {
 namespace {
+
+constexpr std::chrono::seconds kGiveBackInterval{1};
 
 void SetAlarm(std::chrono::milliseconds time) {
   itimerval timer{};
@@ -76,7 +79,16 @@ Status SymbolizerServer::Run() {
     if (symbolizer_) reply.set_cache_bytes(symbolizer_->cache_bytes());
     RETURN_IF_ERROR(channel_.Send(reply, {}, Channel::Deadline::max()));
     SetAlarm(std::chrono::milliseconds(0));
+    GiveMemoryBack();
   }
+}
+
+// Nobody waits now; not after each of many small requests.
+void SymbolizerServer::GiveMemoryBack() {
+  auto now = std::chrono::steady_clock::now();
+  if (now < next_give_back_) return;
+  next_give_back_ = now + kGiveBackInterval;
+  ReturnFreeMemory();
 }
 
 void SymbolizerServer::Do(const wire::Request& request, wire::Reply* reply) {

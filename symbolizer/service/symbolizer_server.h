@@ -55,6 +55,7 @@ class SymbolizerServer : private FileOpener {
   void Do(const wire::NameJitCode& names, wire::Reply* reply);
   void Do(const wire::Report& report, wire::Reply* reply);
   void Do(const wire::Examine& examine, wire::Reply* reply);
+  void GiveMemoryBack();
   std::optional<Mapping> AskMapping(VirtualAddr address);
   ModuleRef AskModule(ModuleId module);
   // The file of the request; -1 if none came.
@@ -65,6 +66,7 @@ class SymbolizerServer : private FileOpener {
   const Confinement confinement_;
   std::unique_ptr<Symbolizer> symbolizer_;
   StackUnwinder unwinder_;
+  std::chrono::steady_clock::time_point next_give_back_{};
 
   // Of the request at hand:
   uint64_t id_ = 0;

@@ -21,7 +21,8 @@ def open_directory():
     """A directory that any user may enter, with a copy of the daemon."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="pprofd-live-"))
     directory.chmod(0o755)
-    shutil.copy(daemon_process.BINARY, directory / "pprofd")
+    for name in ("pprofd", "pprofd-symbolizer"):
+        shutil.copy(daemon_process.BINARY.with_name(name), directory / name)
     yield directory
     shutil.rmtree(directory)
 

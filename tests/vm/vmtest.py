@@ -39,7 +39,8 @@ def pack(build, output):
                      "/bin/busybox": pathlib.Path("/bin/busybox"),
                      "/vmtest.env": environment.encode(),
                      str(plugin): plugin},
-                    [daemon, pathlib.Path("/bin/bash"), *targets], output)
+                    [daemon, daemon.with_name("pprofd-symbolizer"),
+                     pathlib.Path("/bin/bash"), *targets], output)
 
 
 def boot(image, initrd, console):
