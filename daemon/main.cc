@@ -81,6 +81,14 @@ int Check() {
     printf("verified_insns %s %llu\n", cost.name.c_str(),
            static_cast<unsigned long long>(cost.verified_instructions));
   }
+  SymbolizerClient::Options options;
+  options.process.role = "check";
+  auto symbolizer = SymbolizerClient::Start(std::move(options));
+  if (!symbolizer.ok()) return Fail(symbolizer.status());
+  uint32_t landlock = (*symbolizer)->landlock_abi();
+  printf("symbolizer confined by seccomp%s\n",
+         landlock > 0 ? (" and Landlock " + std::to_string(landlock)).c_str()
+                      : "; this kernel has no Landlock");
   printf("ok: this host can be profiled\n");
   return 0;
 }

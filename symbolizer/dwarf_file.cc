@@ -47,6 +47,10 @@ void HideUnread(const ElfFile& file, std::span<uint8_t> bytes) {
   }
 }
 
+// Debug information is compressed to a third, its texts to a tenth.
+constexpr uint64_t kMaxTrustedBytes = 16 << 20;
+constexpr uint64_t kMaxRatio = 100;
+
 // Bytes that libelf will make of the compressed debug sections, as claimed.
 Result<uint64_t> ClaimedDecompressedBytes(const ElfFile& file) {
   uint64_t total = 0;
@@ -73,6 +77,10 @@ Result<uint64_t> ClaimedDecompressedBytes(const ElfFile& file) {
     }
     if (claimed > DwarfFile::kMaxDecompressedBytes - total) {
       return Status(StatusCode::kExhausted, "debug sections too large");
+    }
+    if (claimed > kMaxTrustedBytes && claimed / section.size > kMaxRatio) {
+      return Status(StatusCode::kExhausted,
+                    section.name + ": compressed beyond belief");
     }
     total += claimed;
   }

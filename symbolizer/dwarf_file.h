@@ -51,7 +51,7 @@ std::span<const uint8_t> FindSection(Dwarf* dwarf, std::string_view name);
 
 class DwarfFile {
  public:
-  static constexpr uint64_t kMaxDecompressedBytes = 512 << 20;
+  static constexpr uint64_t kMaxDecompressedBytes = 384 << 20;
 
   static Result<std::unique_ptr<DwarfFile>> Open(
       MemoryMap map, std::unique_ptr<DwarfFile> alternate = nullptr);

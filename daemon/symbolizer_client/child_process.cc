@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -123,6 +124,17 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
     pid_ = std::exchange(other.pid_, 0);
   }
   return *this;
+}
+
+std::chrono::nanoseconds ChildProcess::CpuTime() const {
+  clockid_t clock;
+  timespec used{};
+  if (pid_ == 0 || clock_getcpuclockid(pid_, &clock) != 0 ||
+      clock_gettime(clock, &used) != 0) {
+    return {};
+  }
+  return std::chrono::seconds(used.tv_sec) +
+         std::chrono::nanoseconds(used.tv_nsec);
 }
 
 ChildProcess::End ChildProcess::Kill() {

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +33,8 @@ class ChildProcess {
 
   pid_t pid() const { return pid_; }
   explicit operator bool() const { return pid_ != 0; }
+  // Used so far, by all its threads; 0 when that cannot be known.
+  std::chrono::nanoseconds CpuTime() const;
 
   // Ends it. How it ended: "killed by signal 9", "exited with code 3"; a
   // process that does not die at once (it waits for a file system) is left to

@@ -76,6 +76,7 @@ Result<wire::Reply> SymbolizerProcess::RunAlone(Call& call, Deadline deadline) {
   }
   if (!sent.ok()) return Lose(sent, call.subject);
   Deadline started = Now();
+  std::chrono::nanoseconds cpu_limit = child_.CpuTime() + kMaxCpuTime;
   Result<wire::Reply> reply =
       Converse(call.request.id(), call.answerer, deadline + kPatience);
   if (reply.ok()) {
@@ -88,7 +89,8 @@ Result<wire::Reply> SymbolizerProcess::RunAlone(Call& call, Deadline deadline) {
     unfinished_ = Unfinished{.id = call.request.id(),
                              .subject = std::move(call.subject),
                              .answerer = std::move(call.answerer),
-                             .kill_at = started + kHangTime};
+                             .kill_at = started + kHangTime,
+                             .cpu_limit = cpu_limit};
     return Status(StatusCode::kTimeout, "time was up");
   }
   return Lose(reply.status(), call.subject);
@@ -136,24 +138,30 @@ Status SymbolizerProcess::Greet() {
   return Status::Ok();
 }
 
+bool SymbolizerProcess::Hangs(const Unfinished& unfinished) const {
+  return Now() >= unfinished.kill_at || child_.CpuTime() > unfinished.cpu_limit;
+}
+
 // Waits for what a caller before has not waited for.
 Status SymbolizerProcess::FinishLast(Deadline deadline) {
-  if (!unfinished_) return Status::Ok();
-  Result<wire::Reply> reply =
-      Converse(unfinished_->id, unfinished_->answerer,
-               std::min(deadline, unfinished_->kill_at));
-  if (reply.ok()) {
-    unfinished_.reset();
-    return Status::Ok();
+  while (unfinished_) {
+    Result<wire::Reply> reply =
+        Converse(unfinished_->id, unfinished_->answerer,
+                 std::min(deadline, Now() + kCheckInterval));
+    if (reply.ok()) {
+      unfinished_.reset();
+      return Status::Ok();
+    }
+    bool is_timeout = reply.status().code() == StatusCode::kTimeout;
+    if (!is_timeout || Hangs(*unfinished_)) {
+      std::string subject = unfinished_->subject;
+      // Its loss is that call's, not this one's.
+      Status ignored = Lose(reply.status(), subject);
+    } else if (Now() >= deadline) {
+      return Status(StatusCode::kTimeout, "the symbolizer is busy");
+    }
   }
-  bool is_timeout = reply.status().code() == StatusCode::kTimeout;
-  if (is_timeout && Now() < unfinished_->kill_at) {
-    return Status(StatusCode::kTimeout, "the symbolizer is busy");
-  }
-  std::string subject = unfinished_->subject;
-  Status ignored = Lose(reply.status(), subject);
-  return Now() < deadline ? Status::Ok()
-                          : Status(StatusCode::kTimeout, "time was up");
+  return Status::Ok();
 }
 
 Status SymbolizerProcess::SendRequest(const Call& call, Deadline deadline) {

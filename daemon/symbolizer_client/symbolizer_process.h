@@ -4,12 +4,12 @@
 // A call is one request and its reply, with the symbolizer's questions in
 // between. A call whose time is up leaves the symbolizer at work, so that what
 // it has read is not lost, and the next caller waits for that to end; one that
-// does not end in kHangTime is killed. A file that has cost the symbolizer its
-// life kMaxStrikes times is not shown to it again for kStrikeTime.
-// Owns: the process and its socket. Borrows: nothing.
-// Thread: any; calls take turns, the newest first.
-// Bound: kMaxSubjects files that are remembered as deadly.
-// Fails: Gone (it died; counted, the next call starts another), Timeout,
+// has used kMaxCpuTime without end, or kHangTime of anybody's time, is killed.
+// A file that has cost the symbolizer its life kMaxStrikes times is not shown
+// to it again for kStrikeTime. Owns: the process and its socket. Borrows:
+// nothing. Thread: any; calls take turns, the newest first. Bound: kMaxSubjects
+// files that are remembered as deadly. Fails: Gone (it died; counted, the next
+// call starts another), Timeout,
 //   Exhausted (out of memory), Unsupported (refused: deadly before), Denied
 //   (cannot be started).
 #ifndef DAEMON_SYMBOLIZER_CLIENT_SYMBOLIZER_PROCESS_H_
@@ -37,7 +37,9 @@ namespace pprofd {
 class SymbolizerProcess {
  public:
   using Deadline = std::chrono::steady_clock::time_point;
-  static constexpr std::chrono::seconds kHangTime{10};
+  static constexpr std::chrono::seconds kMaxCpuTime{5};
+  static constexpr std::chrono::seconds kHangTime{20};
+  static constexpr std::chrono::milliseconds kCheckInterval{200};
   // The symbolizer minds the deadline, too, and answers what it has by then.
   static constexpr std::chrono::milliseconds kPatience{250};
   static constexpr std::chrono::seconds kStartTime{10};
@@ -90,6 +92,7 @@ class SymbolizerProcess {
     std::string subject;
     Answerer answerer;
     Deadline kill_at;
+    std::chrono::nanoseconds cpu_limit;  // of the process's whole life
   };
   struct Strikes {
     int count = 0;
@@ -101,6 +104,7 @@ class SymbolizerProcess {
   Status Spawn();
   Status Greet();
   Status FinishLast(Deadline deadline);
+  bool Hangs(const Unfinished& unfinished) const;
   Status SendRequest(const Call& call, Deadline deadline);
   Result<wire::Reply> Converse(uint64_t id, const Answerer& answerer,
                                Deadline deadline);

@@ -15,7 +15,7 @@ from waiting import wait_until
 
 ROLES = ("tables", "names")
 # What a client waits for names, and what pprofd gives a silent symbolizer.
-HANG_SECONDS = 15
+HANG_SECONDS = 25
 
 
 @pytest.fixture
