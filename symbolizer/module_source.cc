@@ -74,7 +74,7 @@ ModuleSymbols ModuleSource::Answer(std::span<const ModuleAddr> addresses,
   ModuleSymbols result;
   result.has_filenames = has_dwarf_ || has_go_table_;
   result.has_line_numbers = result.has_filenames;
-  result.has_inline_frames = has_dwarf_;
+  result.has_inline_frames = result.has_filenames;
   absl::flat_hash_map<uint32_t, uint32_t> numbers;  // in `functions`
   result.chain_ends.reserve(addresses.size());
   for (ModuleAddr address : addresses) {
@@ -258,7 +258,7 @@ bool ModuleSource::FillCache(Batch& batch, ModuleAddr address) {
     if (answer == DwarfIndex::Answer::kTimeout) return false;
   }
   if (lines.empty() && batch.go) {
-    if (auto found = batch.go->Find(address)) AddGoLine(*found, lines);
+    for (const GoLine& line : batch.go->Find(address)) AddGoLine(line, lines);
   }
   AddSymbolName(batch, address, lines);
   CachedChain chain{.first = static_cast<uint32_t>(cached_lines_.size()),
