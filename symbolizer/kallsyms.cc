@@ -15,9 +15,6 @@
 namespace pprofd {
 namespace {
 
-using std::chrono::steady_clock;
-constexpr std::chrono::seconds kMissInterval(10);
-constexpr std::chrono::seconds kBpfInterval(60);
 constexpr size_t kMaxLineBytes = 4096;
 constexpr size_t kMaxModulesBytes = 4 << 20;
 
@@ -178,13 +175,16 @@ Status Kallsyms::Refresh() {
 
 Status Kallsyms::Load() {
   is_loaded_ = true;
-  loaded_ = steady_clock::now();
+  auto started = now_();
+  loaded_ = started;
   KallsymsTable table;
   RETURN_IF_ERROR(ReadPieces(proc_ + "/kallsyms", [&](std::string_view piece) {
     table.Append(piece);
   }));
   table.Finish();
   table_ = std::move(table);
+  loaded_ = now_();
+  load_time_ = loaded_ - started;
   if (table_.is_hidden()) {
     return Status(StatusCode::kDenied,
                   "/proc/kallsyms shows no addresses (kernel.kptr_restrict, "
@@ -195,10 +195,12 @@ Status Kallsyms::Load() {
 
 std::optional<std::string_view> Kallsyms::Find(uint64_t address) {
   auto symbol = table_.Find(address);
-  auto age = steady_clock::now() - loaded_;
-  bool is_stale =
-      symbol ? symbol->is_bpf && age >= kBpfInterval : age >= kMissInterval;
-  if (is_stale && Load().ok()) symbol = table_.Find(address);
+  if (!symbol || symbol->is_bpf) {
+    auto interval =
+        std::max<Clock::duration>(kMinInterval, kLoadFactor * load_time_);
+    bool is_stale = now_() - loaded_ >= interval;
+    if (is_stale && Load().ok()) symbol = table_.Find(address);
+  }
   if (!symbol) return std::nullopt;
   return symbol->name;
 }

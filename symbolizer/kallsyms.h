@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -68,24 +69,33 @@ class KallsymsTable {
 // Keeps a table up to date with the files of /proc.
 class Kallsyms {
  public:
-  explicit Kallsyms(std::string proc = "/proc") : proc_(std::move(proc)) {}
+  using Clock = std::chrono::steady_clock;
+  using NowFunction = std::function<Clock::time_point()>;
+  explicit Kallsyms(std::string proc = "/proc", NowFunction now = Clock::now)
+      : proc_(std::move(proc)), now_(std::move(now)) {}
 
   // Reads the first time, and again if modules came or went.
   Status Refresh();
-  // The view is good until the next call. Reads again, at most every 10 s, when
-  // the address is unknown, and at most every minute when it is in a BPF
-  // program, whose memory is used again without a trace.
+  // The view is good until the next call. Reads again when the address is
+  // unknown or in a BPF program: those come and go without a trace, and where
+  // one ends is not known, so that a new one passes for the one before it. Not
+  // sooner than kMinInterval and kLoadFactor times what reading took last.
   std::optional<std::string_view> Find(uint64_t address);
   size_t bytes() const { return table_.bytes(); }
   size_t symbol_count() const { return table_.symbol_count(); }
+
+  static constexpr std::chrono::seconds kMinInterval{2};
+  static constexpr int kLoadFactor = 50;  // 2 % of one CPU at most
 
  private:
   Status Load();
 
   std::string proc_;
+  NowFunction now_;
   KallsymsTable table_;
   std::string modules_;  // names, sizes, addresses of /proc/modules
-  std::chrono::steady_clock::time_point loaded_;
+  Clock::time_point loaded_;
+  Clock::duration load_time_{};
   bool is_loaded_ = false;
 };
 

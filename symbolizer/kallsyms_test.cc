@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+#include <string>
 
 namespace pprofd {
 namespace {
@@ -84,6 +87,62 @@ TEST_F(KallsymsFilesTest, ReadsAgainWhenModulesChange) {
   Write("modules", "");
   ASSERT_TRUE(kallsyms.Refresh().ok());
   EXPECT_EQ(kallsyms.Find(0xffffffff81000000), "b");
+}
+
+TEST_F(KallsymsFilesTest, FindsBpfProgramsThatWereLoadedLater) {
+  Kallsyms::Clock::time_point now{};
+  Kallsyms kallsyms(proc_, [&] { return now; });
+  Write("kallsyms",
+        "ffffffff81000000 T a\n"
+        "ffffffffc0001000 t bpf_prog_12_old\t[bpf]\n");
+  ASSERT_TRUE(kallsyms.Refresh().ok());
+  EXPECT_EQ(kallsyms.Find(0xffffffffc0002010), "bpf_prog_12_old");
+  Write("kallsyms",
+        "ffffffff81000000 T a\n"
+        "ffffffffc0001000 t bpf_prog_34_other\t[bpf]\n"
+        "ffffffffc0002000 t bpf_prog_56_new\t[bpf]\n");
+  now += Kallsyms::kMinInterval - std::chrono::nanoseconds(1);
+  ASSERT_TRUE(kallsyms.Refresh().ok());
+  EXPECT_EQ(kallsyms.Find(0xffffffffc0002010), "bpf_prog_12_old") << "not yet";
+  now += std::chrono::nanoseconds(1);
+  EXPECT_EQ(kallsyms.Find(0xffffffffc0002010), "bpf_prog_56_new");
+  EXPECT_EQ(kallsyms.Find(0xffffffffc0001010), "bpf_prog_34_other");
+}
+
+TEST_F(KallsymsFilesTest, SpendsLittleOnReadingAgain) {
+  Kallsyms::Clock::time_point now{};
+  int questions = 0;  // for the time
+  Kallsyms kallsyms(proc_, [&] {
+    ++questions;
+    return now += std::chrono::milliseconds(100);
+  });
+  Write("kallsyms", "ffffffff81000000 T a\n");
+  ASSERT_TRUE(kallsyms.Refresh().ok());
+  Kallsyms::Clock::time_point start = now;
+  Write("kallsyms", "0000000000001000 T b\nffffffff81000000 T a\n");
+  while (!kallsyms.Find(0x1000)) ASSERT_LT(questions, 1000);
+  EXPECT_GE(now - start,
+            Kallsyms::kLoadFactor * std::chrono::milliseconds(100));
+}
+
+TEST(Kallsyms, NamesTheBpfProgramsOfThisMachine) {
+  std::ifstream file("/proc/kallsyms");
+  std::string line;
+  std::string address;
+  std::string name;
+  while (std::getline(file, line)) {
+    if (!line.ends_with("[bpf]")) continue;
+    std::istringstream words(line);
+    std::string type;
+    words >> address >> type >> name;
+    if (name.starts_with("bpf_prog_")) break;
+  }
+  if (!name.starts_with("bpf_prog_") || address == "0000000000000000") {
+    GTEST_SKIP() << "no BPF program is loaded, or its address is hidden";
+  }
+  Kallsyms kallsyms;
+  ASSERT_TRUE(kallsyms.Refresh().ok());
+  EXPECT_EQ(kallsyms.Find(std::stoull(address, nullptr, 16)), name);
 }
 
 TEST_F(KallsymsFilesTest, SaysWhenAddressesAreHidden) {
