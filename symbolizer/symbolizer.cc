@@ -8,7 +8,8 @@
 #include <optional>
 
 #include "absl/container/flat_hash_map.h"
-#include "symbolizer/demangle.h"
+#include "symbolizer/jit_dump.h"
+#include "symbolizer/jit_symbols.h"
 #include "symbolizer/module_source.h"
 #include "symbolizer/perf_map.h"
 
@@ -36,7 +37,7 @@ FileVersion VersionOf(int fd) {
       .inode = info.st_ino};
 }
 
-// One module or perf map.
+// One module, perf map or jitdump.
 struct Slot {
   std::mutex mutex;
   // Guarded by `mutex`.
@@ -44,6 +45,7 @@ struct Slot {
   PerfMap perf_map;
   FileVersion perf_map_version;
   std::vector<std::string> perf_map_attempts;
+  std::optional<JitDump> jit_dump;
 
   std::atomic<size_t> bytes{kSlotBytes};
   std::atomic<uint64_t> warm_bytes{0};  // part of `bytes`
@@ -191,15 +193,39 @@ ModuleSymbols Symbolizer::SymbolizePerfMap(int map_file,
     for (uint64_t address : addresses) {
       SymbolChain chain;
       if (auto name = slot->perf_map.Find(address)) {
-        std::string system_name(*name);
-        std::string shown = Demangle(system_name, style);
-        chain.push_back({.name = std::move(shown),
-                         .system_name = std::move(system_name),
-                         .file = ""});
+        chain.push_back(JitSymbolLine(*name, "", 0, style));
+        result.has_filenames |= !chain[0].file.empty();
       }
       result.AddChain(chain);
     }
     slot->bytes = kSlotBytes + slot->perf_map.bytes();
+  }
+  impl_->Trim();
+  return result;
+}
+
+ModuleSymbols Symbolizer::SymbolizeJitDump(int file,
+                                           const std::string& cache_key,
+                                           std::span<const uint64_t> addresses,
+                                           DemangleStyle style) {
+  SlotRef slot = impl_->Acquire(cache_key);
+  ModuleSymbols result;
+  {
+    std::lock_guard lock(slot->mutex);
+    if (!slot->jit_dump) slot->jit_dump.emplace();
+    Status status = slot->jit_dump->Update(file);
+    if (!status.ok()) result.problem = status.message();
+    for (uint64_t address : addresses) {
+      SymbolChain chain;
+      if (auto place = slot->jit_dump->Find(address)) {
+        chain.push_back(
+            JitSymbolLine(place->name, place->file, place->line, style));
+        result.has_filenames |= !chain[0].file.empty();
+        result.has_line_numbers |= place->line > 0;
+      }
+      result.AddChain(chain);
+    }
+    slot->bytes = kSlotBytes + slot->jit_dump->bytes();
   }
   impl_->Trim();
   return result;
@@ -211,7 +237,8 @@ SourceReport Symbolizer::Report(const std::string& cache_key) {
   std::lock_guard lock(slot->mutex);
   if (slot->module) return slot->module->report();
   SourceReport report;
-  report.attempts = slot->perf_map_attempts;
+  report.attempts =
+      slot->jit_dump ? slot->jit_dump->Report() : slot->perf_map_attempts;
   return report;
 }
 

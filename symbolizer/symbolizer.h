@@ -58,6 +58,11 @@ class Symbolizer {
   ModuleSymbols SymbolizePerfMap(int map_file, const std::string& cache_key,
                                  std::span<const uint64_t> addresses,
                                  DemangleStyle style);
+  // The same from a jitdump, with lines where it has them; what was appended to
+  // it since the last call is read.
+  ModuleSymbols SymbolizeJitDump(int file, const std::string& cache_key,
+                                 std::span<const uint64_t> addresses,
+                                 DemangleStyle style);
 
   SourceReport Report(const std::string& cache_key);
   // The same for a file that was never symbolized; keeps nothing of it.

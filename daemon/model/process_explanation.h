@@ -99,6 +99,9 @@ struct JitFacts {
   bool has_map = false;
   std::string map_path;  // as the process sees it
   std::string problem;   // why there is no map
+  bool has_dump = false;
+  std::string dump_path;     // of the jitdump, as the process sees it
+  std::string dump_problem;  // why one that it has is not read
   std::vector<std::string> attempts;
   std::vector<Advice> advice;
 };

@@ -172,12 +172,16 @@ void AdviseModule(const AdviceContext& context, ModuleFacts* module) {
 
 std::vector<Advice> AdviseJit(int32_t pid, std::string_view exe,
                               const JitFacts& jit) {
-  if (jit.has_map || (jit.mappings == 0 && jit.samples == 0)) return {};
+  if (jit.has_map || jit.has_dump || (jit.mappings == 0 && jit.samples == 0))
+    return {};
   std::string_view name = BaseName(exe);
   std::string map = jit.map_path.empty() ? "/tmp/perf-PID.map" : jit.map_path;
   if (name == "node" || name == "nodejs") {
     return {{"Node.js names its code when started with these flags",
-             "node --perf-basic-prof --interpreted-frames-native-stack …"}};
+             "node --perf-basic-prof --interpreted-frames-native-stack …"},
+            {"or with these, which write lines too, to jit-PID.dump in its "
+             "directory; that file has all code ever made and grows with it",
+             "node --perf-prof --interpreted-frames-native-stack …"}};
   }
   if (name == "java") {
     return {{"a JVM of version 17 or later writes the map when asked; names "
@@ -198,7 +202,8 @@ std::vector<Advice> AdviseJit(int32_t pid, std::string_view exe,
              "DOTNET_PerfMapEnabled=1 dotnet …"}};
   }
   return {{fmt::format("code without a file has names only if the program's "
-                       "runtime writes {}",
+                       "runtime writes {} or a jitdump, jit-PID.dump, which "
+                       "it must have mapped",
                        map),
            ""}};
 }

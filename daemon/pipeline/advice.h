@@ -26,7 +26,7 @@ struct AdviceContext {
 // Fills `missing` and `advice` from the other facts.
 void AdviseModule(const AdviceContext& context, ModuleFacts* module);
 
-// For code without a file and without a perf map; `exe` names the runtime.
+// For code without a file, a perf map or a jitdump; `exe` names the runtime.
 std::vector<Advice> AdviseJit(int32_t pid, std::string_view exe,
                               const JitFacts& jit);
 

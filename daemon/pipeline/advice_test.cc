@@ -157,6 +157,9 @@ TEST(Advice, KnowsTheRuntimesThatCanWriteAPerfMap) {
               HasSubstr("/tmp/perf-7.map"));
   jit.has_map = true;
   EXPECT_THAT(AdviseJit(7, "/usr/bin/node", jit), IsEmpty());
+  jit.has_map = false;
+  jit.has_dump = true;
+  EXPECT_THAT(AdviseJit(7, "/usr/bin/node", jit), IsEmpty());
   EXPECT_THAT(AdviseJit(7, "/usr/bin/node", JitFacts{}), IsEmpty());
 }
 

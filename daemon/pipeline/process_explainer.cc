@@ -12,6 +12,7 @@
 #include "daemon/model/frame.h"
 #include "daemon/pipeline/advice.h"
 #include "daemon/process/dpkg_owners.h"
+#include "daemon/process/jit_dump_file.h"
 #include "daemon/process/module_opener.h"
 #include "daemon/process/perf_map_file.h"
 #include "daemon/process/target_system.h"
@@ -206,6 +207,7 @@ std::vector<ProcessExplainer::Candidate> ProcessExplainer::ListFiles(
   std::set<std::tuple<std::string, uint64_t, uint64_t>> seen;
   for (ProcMapping line : maps.mappings) {
     if (!line.is_file() && !line.is_vdso()) continue;
+    if (IsJitDumpPath(line.path)) continue;
     line.path = PathBelowRoot(std::move(line.path), root_path);
     if (!IsNewMapping(seen, line)) continue;
     ModuleId id = parts_.modules.FindByMapping(line);
@@ -427,6 +429,7 @@ void ProcessExplainer::ExplainJit(const ProcessDir& process,
     int32_t pid = status->namespace_pid != 0 ? status->namespace_pid : key.pid;
     jit->map_path = fmt::format("/tmp/perf-{}.map", pid);
   }
+  ExplainJitDump(key, jit);
   Result<UniqueFd> map = OpenPerfMapFile(key);
   jit->has_map = map.ok();
   if (!map.ok()) {
@@ -436,6 +439,25 @@ void ProcessExplainer::ExplainJit(const ProcessDir& process,
   if (jit->mappings == 0 && jit->samples == 0) return;
   std::string cache_key = PerfMapCacheKey(key);
   parts_.symbolizer.SymbolizePerfMap(map->get(), cache_key, {},
+                                     DemangleStyle::kShort, Now() + kJitTime);
+  std::vector<std::string> attempts =
+      parts_.symbolizer.Report(cache_key).attempts;
+  jit->attempts.insert(jit->attempts.end(), attempts.begin(), attempts.end());
+}
+
+void ProcessExplainer::ExplainJitDump(const ProcessKey& key,
+                                      JitFacts* jit) const {
+  Result<JitDumpFile> dump = OpenJitDumpFile(key);
+  if (!dump.ok()) {
+    if (dump.status().code() != StatusCode::kNotFound) {
+      jit->dump_problem = dump.status().message();
+    }
+    return;
+  }
+  jit->has_dump = true;
+  jit->dump_path = dump->path;
+  std::string cache_key = JitDumpCacheKey(key);
+  parts_.symbolizer.SymbolizeJitDump(dump->file.get(), cache_key, {},
                                      DemangleStyle::kShort, Now() + kJitTime);
   jit->attempts = parts_.symbolizer.Report(cache_key).attempts;
 }

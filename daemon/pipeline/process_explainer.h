@@ -115,6 +115,7 @@ class ProcessExplainer {
               ProcessExplanation* explanation) const;
   void ExplainJit(const ProcessDir& process, const ProcMaps& maps,
                   JitFacts* jit) const;
+  void ExplainJitDump(const ProcessKey& key, JitFacts* jit) const;
   KernelFacts ExplainKernel() const;
 
   const Parts parts_;

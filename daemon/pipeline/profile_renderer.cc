@@ -4,6 +4,7 @@
 #include <map>
 
 #include "daemon/base/memory_policy.h"
+#include "daemon/process/jit_dump_file.h"
 #include "daemon/process/perf_map_file.h"
 #include "daemon/profile/collapsed_encoder.h"
 #include "daemon/profile/pprof_encoder.h"
@@ -32,6 +33,11 @@ std::optional<ProcessInfo> ProfileRenderer::FindProcess(const ProcessKey& key) {
 UniqueFd ProfileRenderer::OpenPerfMap(const ProcessKey& key) {
   Result<UniqueFd> file = OpenPerfMapFile(key);
   return file.ok() ? std::move(*file) : UniqueFd();
+}
+
+UniqueFd ProfileRenderer::OpenJitDump(const ProcessKey& key) {
+  Result<JitDumpFile> dump = OpenJitDumpFile(key);
+  return dump.ok() ? std::move(dump->file) : UniqueFd();
 }
 
 Result<EncodedProfile> ProfileRenderer::Render(

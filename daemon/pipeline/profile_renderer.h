@@ -50,6 +50,7 @@ class ProfileRenderer : private ModuleProvider,
   ModuleRef FindModule(ModuleId id) override;
   std::optional<ProcessInfo> FindProcess(const ProcessKey& key) override;
   UniqueFd OpenPerfMap(const ProcessKey& key) override;
+  UniqueFd OpenJitDump(const ProcessKey& key) override;
 
   const Parts parts_;
   SymbolizerSource symbols_;

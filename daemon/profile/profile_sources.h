@@ -34,12 +34,15 @@ class ProcessSource {
   virtual std::optional<ProcessInfo> FindProcess(const ProcessKey& key) = 0;
 };
 
+// What a process writes down of the code that it makes.
 class PerfMapSource {
  public:
   virtual ~PerfMapSource() = default;
   // /tmp/perf-PID.map as the process itself would write it: its pid and /tmp
   // inside its own namespaces. Null when there is none.
   virtual UniqueFd OpenPerfMap(const ProcessKey& key) = 0;
+  // The jitdump that the process has mapped. Null when there is none.
+  virtual UniqueFd OpenJitDump(const ProcessKey& key) = 0;
 };
 
 // Names for addresses; the chains answered are parallel to the addresses.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 namespace pprofd {
 
 std::string SymbolCacheKey(const Module& module) {
@@ -23,6 +25,10 @@ std::string PerfMapCacheKey(const ProcessKey& process) {
   return fmt::format("perf-map:{}:{}", process.pid, process.start_ticks);
 }
 
+std::string JitDumpCacheKey(const ProcessKey& process) {
+  return fmt::format("jitdump:{}:{}", process.pid, process.start_ticks);
+}
+
 ModuleSymbols SymbolizerSource::SymbolizeModule(
     const Module& module, std::span<const ModuleAddr> addresses,
     DemangleStyle style, Deadline deadline) {
@@ -39,10 +45,30 @@ ModuleSymbols SymbolizerSource::SymbolizeKernel(
 ModuleSymbols SymbolizerSource::SymbolizeJit(
     const ProcessKey& process, std::span<const uint64_t> addresses,
     DemangleStyle style, Deadline deadline) {
+  ModuleSymbols by_dump;
+  if (UniqueFd dump = perf_maps_.OpenJitDump(process)) {
+    by_dump = symbolizer_.SymbolizeJitDump(dump.get(), JitDumpCacheKey(process),
+                                           addresses, style, deadline);
+  }
+  std::vector<uint64_t> left;
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    if (by_dump.Chain(i).empty()) left.push_back(addresses[i]);
+  }
+  if (left.empty()) return by_dump;
   UniqueFd map = perf_maps_.OpenPerfMap(process);
-  if (!map) return {};
-  return symbolizer_.SymbolizePerfMap(map.get(), PerfMapCacheKey(process),
-                                      addresses, style, deadline);
+  if (!map) return by_dump;
+  ModuleSymbols by_map = symbolizer_.SymbolizePerfMap(
+      map.get(), PerfMapCacheKey(process), left, style, deadline);
+  if (left.size() == addresses.size()) return by_map;
+  ModuleSymbols both;
+  both.has_filenames = by_dump.has_filenames || by_map.has_filenames;
+  both.has_line_numbers = by_dump.has_line_numbers;
+  both.problem = by_dump.problem;
+  for (size_t i = 0, next_left = 0; i < addresses.size(); ++i) {
+    SymbolChain chain = by_dump.Chain(i);
+    both.AddChain(chain.empty() ? by_map.Chain(next_left++) : chain);
+  }
+  return both;
 }
 
 }  // namespace pprofd

@@ -19,6 +19,8 @@ NamedFile NamedFileOf(const Module& module);
 std::string SymbolCacheKey(const Module& module);
 // The same of a process's perf map.
 std::string PerfMapCacheKey(const ProcessKey& process);
+// The same of its jitdump.
+std::string JitDumpCacheKey(const ProcessKey& process);
 
 class SymbolizerSource : public SymbolSource {
  public:
@@ -32,6 +34,8 @@ class SymbolizerSource : public SymbolSource {
                                 DemangleStyle style,
                                 Deadline deadline) override;
   ModuleSymbols SymbolizeKernel(std::span<const uint64_t> addresses) override;
+  // By the jitdump, which may know lines, and for what it does not name by the
+  // perf map.
   ModuleSymbols SymbolizeJit(const ProcessKey& process,
                              std::span<const uint64_t> addresses,
                              DemangleStyle style, Deadline deadline) override;

@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
+
+#include "symbolizer/testdata/jit_dump_writer.h"
 
 namespace pprofd {
 namespace {
@@ -21,6 +24,19 @@ class FakePerfMaps : public PerfMapSource {
               static_cast<ssize_t>(kMap.size()));
     return file;
   }
+  UniqueFd OpenJitDump(const ProcessKey& key) override {
+    if (key.pid != 7 || !has_dump) return UniqueFd();
+    std::string dump =
+        JitDumpWriter::Header() +
+        JitDumpWriter::Lines(0x9000, {{0x9000, 4, "/srv/app.js"}}) +
+        JitDumpWriter::Load(0x9000, 0x10, 1, "hotter");
+    UniqueFd file(memfd_create("jitdump", MFD_CLOEXEC));
+    EXPECT_EQ(write(file.get(), dump.data(), dump.size()),
+              static_cast<ssize_t>(dump.size()));
+    return file;
+  }
+
+  bool has_dump = false;
 };
 
 Result<std::unique_ptr<SymbolizerClient>> StartSymbolizer() {
@@ -72,6 +88,28 @@ TEST(SymbolizerSource, NamesJitCodeByThePerfMapOfItsProcess) {
                               SymbolSource::Deadline::max())
                 .size(),
             0u);
+}
+
+TEST(SymbolizerSource, AsksThePerfMapForWhatTheJitDumpDoesNotName) {
+  auto symbolizer = StartSymbolizer();
+  ASSERT_TRUE(symbolizer.ok()) << symbolizer.status().ToString();
+  FakePerfMaps perf_maps;
+  perf_maps.has_dump = true;
+  KernelSymbols kernel;
+  SymbolizerSource source(**symbolizer, kernel, perf_maps);
+  std::vector<uint64_t> addresses{0x6000, 0x7010, 0x9001};
+  ModuleSymbols named =
+      source.SymbolizeJit({7, 100}, addresses, DemangleStyle::kShort,
+                          SymbolSource::Deadline::max());
+  ASSERT_EQ(named.size(), 3u);
+  EXPECT_TRUE(named.Chain(0).empty());
+  EXPECT_EQ(named.Chain(1).at(0).name, "js:hot");
+  SymbolLine line = named.Chain(2).at(0);
+  EXPECT_EQ(line.name, "hotter");
+  EXPECT_EQ(line.file, "/srv/app.js");
+  EXPECT_EQ(line.line, 4);
+  EXPECT_TRUE(named.has_filenames);
+  EXPECT_TRUE(named.has_line_numbers);
 }
 
 }  // namespace

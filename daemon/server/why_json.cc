@@ -104,6 +104,9 @@ void WriteJit(const JitFacts& jit, JsonWriter* json) {
   json->Bool("has_map", jit.has_map);
   json->Text("map_path", jit.map_path);
   json->Text("problem", jit.problem);
+  json->Bool("has_dump", jit.has_dump);
+  json->Text("dump_path", jit.dump_path);
+  json->Text("dump_problem", jit.dump_problem);
   json->Texts("attempts", jit.attempts);
   WriteAdvice(jit.advice, json);
   json->Close();

@@ -174,9 +174,16 @@ std::string JitHtml(const JitFacts& jit) {
       "<p>{} executable mappings, {} KiB; {} samples passed through such "
       "code.</p>\n",
       jit.mappings, jit.bytes / 1024, jit.samples);
+  if (jit.has_dump) {
+    html +=
+        fmt::format("<p>Names and lines: {}</p>\n", HtmlText(jit.dump_path));
+  } else if (!jit.dump_problem.empty()) {
+    html += fmt::format("<p>Its jitdump is not read: {}</p>\n",
+                        HtmlText(jit.dump_problem));
+  }
   if (jit.has_map) {
     html += fmt::format("<p>Names: {}</p>\n", HtmlText(jit.map_path));
-  } else {
+  } else if (!jit.has_dump) {
     html += fmt::format("<p>No perf map: {}</p>\n", HtmlText(jit.problem));
   }
   html += AdviceHtml(jit.advice) + List(jit.attempts);

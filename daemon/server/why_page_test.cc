@@ -44,6 +44,7 @@ ProcessExplanation Poisoned() {
     all.modules.push_back(module);
   }
   all.jit.map_path = all.jit.problem = bad;
+  all.jit.dump_path = all.jit.dump_problem = bad;
   all.jit.attempts = {bad};
   all.jit.advice = {advice};
   all.kernel.attempts = {bad};
@@ -59,6 +60,7 @@ TEST(WhyPage, EscapesEveryText) {
   EXPECT_THAT(PageOf(poisoned), Not(HasSubstr("<x>")));
   poisoned.system = "";
   poisoned.jit.has_map = true;
+  poisoned.jit.has_dump = true;
   EXPECT_THAT(PageOf(poisoned), Not(HasSubstr("<img")));
 }
 

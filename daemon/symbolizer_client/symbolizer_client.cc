@@ -166,12 +166,27 @@ ModuleSymbols SymbolizerClient::SymbolizeModule(
 ModuleSymbols SymbolizerClient::SymbolizePerfMap(
     int map_file, const std::string& key, std::span<const uint64_t> addresses,
     DemangleStyle style, Deadline deadline) {
+  return NameJitCode(map_file, false, key, addresses, style, deadline);
+}
+
+ModuleSymbols SymbolizerClient::SymbolizeJitDump(
+    int dump_file, const std::string& key, std::span<const uint64_t> addresses,
+    DemangleStyle style, Deadline deadline) {
+  return NameJitCode(dump_file, true, key, addresses, style, deadline);
+}
+
+ModuleSymbols SymbolizerClient::NameJitCode(int file, bool is_jit_dump,
+                                            const std::string& key,
+                                            std::span<const uint64_t> addresses,
+                                            DemangleStyle style,
+                                            Deadline deadline) {
   Call call;
   wire::NameJitCode* names = call.request.mutable_name_jit_code();
+  names->set_is_jit_dump(is_jit_dump);
   names->set_key(key);
   names->mutable_addresses()->Add(addresses.begin(), addresses.end());
   names->set_style(static_cast<uint32_t>(style));
-  call.file = map_file;
+  call.file = file;
   call.subject = key;
   return NamesOf(std::move(call), deadline, addresses.size());
 }

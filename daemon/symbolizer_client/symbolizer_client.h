@@ -70,6 +70,9 @@ class SymbolizerClient {
   ModuleSymbols SymbolizePerfMap(int map_file, const std::string& key,
                                  std::span<const uint64_t> addresses,
                                  DemangleStyle style, Deadline deadline);
+  ModuleSymbols SymbolizeJitDump(int dump_file, const std::string& key,
+                                 std::span<const uint64_t> addresses,
+                                 DemangleStyle style, Deadline deadline);
 
   // Of what was symbolized: what its names come from. Nothing when it is not
   // known, or not known in time.
@@ -86,6 +89,9 @@ class SymbolizerClient {
       : process_(std::move(options.process)), opener_(*options.opener) {}
 
   SymbolizerProcess::Answerer OpenFilesOf(const std::string& root);
+  ModuleSymbols NameJitCode(int file, bool is_jit_dump, const std::string& key,
+                            std::span<const uint64_t> addresses,
+                            DemangleStyle style, Deadline deadline);
   ModuleSymbols NamesOf(SymbolizerProcess::Call call, Deadline deadline,
                         size_t wanted);
 

@@ -182,8 +182,11 @@ void SymbolizerServer::Do(const wire::NameAddresses& names,
 void SymbolizerServer::Do(const wire::NameJitCode& names, wire::Reply* reply) {
   std::vector<uint64_t> addresses(names.addresses().begin(),
                                   names.addresses().end());
-  ToWire(symbolizer_->SymbolizePerfMap(file(), names.key(), addresses,
-                                       ToStyle(names.style())),
+  DemangleStyle style = ToStyle(names.style());
+  ToWire(names.is_jit_dump() ? symbolizer_->SymbolizeJitDump(
+                                   file(), names.key(), addresses, style)
+                             : symbolizer_->SymbolizePerfMap(
+                                   file(), names.key(), addresses, style),
          reply->mutable_names());
 }
 

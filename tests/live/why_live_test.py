@@ -172,6 +172,27 @@ def test_code_without_a_file_asks_for_a_perf_map(client, targets):
         os.unlink(jit["map_path"])
 
 
+def test_a_jitdump_is_found_and_counted(client, targets, tmp_path):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    target = targets.run([node, "--perf-prof", TARGETS_DIR / "burn_node.js",
+                          "--seconds=60"], cwd=tmp_path)
+    client.profile(target.pid, seconds=2, hz=499)
+    explanation = explain(client, target.pid)
+    jit = explanation["jit"]
+    assert jit["has_dump"] and jit["dump_problem"] == ""
+    assert jit["dump_path"] == str(tmp_path / f"jit-{target.pid}.dump")
+    assert jit["advice"] == []
+    counted = re.fullmatch(r"jitdump: (\d+) functions, (\d+) with lines",
+                           jit["attempts"][0])
+    assert counted and int(counted[1]) > int(counted[2]) > 0, jit["attempts"]
+    assert jit["dump_path"] not in {module["path"] for module
+                                    in explanation["modules"]}
+    page = client.get("why", pid=target.pid).text
+    assert f"Names and lines: {jit['dump_path']}" in page
+
+
 def test_a_file_that_no_sample_has_met_is_examined(client, targets, tmp_path):
     """A library mapped by a process that does nothing."""
     library = tmp_path / "unmet.so"
