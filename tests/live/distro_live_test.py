@@ -1,4 +1,5 @@
 """Programs as the distribution ships them, under load, as they are."""
+import json
 import os
 import pathlib
 import shutil
@@ -13,6 +14,7 @@ from target_process import TARGETS_DIR
 from waiting import wait_until
 
 HZ = 999
+LIBC = os.path.realpath("/lib/x86_64-linux-gnu/libc.so.6")
 POSTGRES_BIN = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
 
 
@@ -31,6 +33,39 @@ def check(samples, name, minimum, complete_share=0.99, named_share=0.6):
         complete, total,
         [(s.count, stack_truth.compress(s.names)) for s in wrong])
     assert named >= named_share * frames, (named, frames)
+
+
+def check_places(client, profile, pid, paths):
+    """Frames without a name say where they are; `why` says what is missing.
+
+    `paths`: files that are stripped as far as the distribution strips.
+    """
+    files = {sample_file for sample_file, _, _ in frames_of(profile)}
+    assert set(map(str, paths)) <= files
+    for file, offset, named in frames_of(profile):
+        if named or not file.startswith("/"):
+            continue
+        # "[module+0xoffset]" can be made of it.
+        assert 0 < offset < os.path.getsize(file), (file, hex(offset))
+    explanation = json.loads(client.get("why", pid=pid, format="json").text)
+    modules = {module["path"]: module for module in explanation["modules"]}
+    for path in map(str, paths):
+        symbols = modules[path]["symbols"]
+        assert symbols["dynsym"]
+        if os.path.exists("/usr/lib/debug/.build-id/"
+                          f"{modules[path]['build_id'][:2]}/"
+                          f"{modules[path]['build_id'][2:]}.debug"):
+            assert symbols["dwarf"]
+            continue
+        assert {"DWARF", "symbol table"} <= set(modules[path]["missing"])
+        assert any("apt-get install" in advice["command"]
+                   for advice in modules[path]["advice"])
+
+
+def frames_of(profile):
+    """(file, offset in it, whether it has a name) of all user frames."""
+    return {(loc.mapping_file, loc.file_offset, bool(loc.name))
+            for sample in profile.samples for loc in sample.user}
 
 
 def need(program):
@@ -56,6 +91,8 @@ def test_redis_under_load(client, targets, tmp_path):
                                          hz=HZ)
     check(of_server.samples, "redis-server", 50)
     check(of_load.samples, "redis-benchmark", 30, named_share=0.5)
+    check_places(client, of_server, redis.pid,
+                 [os.path.realpath(server), LIBC])
 
 
 def test_python_and_node(client, targets):
@@ -66,6 +103,8 @@ def test_python_and_node(client, targets):
     of_python, of_node = client.profiles([python.pid, node.pid], seconds=3,
                                          hz=HZ)
     check(of_python.samples, "python3", 50)
+    check_places(client, of_python, python.pid,
+                 [os.path.realpath("/usr/bin/python3")])
     # JavaScript itself has no names without --perf-basic-prof.
     check(of_node.samples, "node", 50, named_share=0.5)
 
