@@ -160,6 +160,18 @@ Setting Choice(std::string key, std::string help, Field<std::string> field,
           }};
 }
 
+Setting Path(std::string key, std::string help, Field<std::string> field) {
+  Config defaults;
+  return {
+      {std::move(key), field(defaults), "an absolute path", std::move(help)},
+      false,
+      [=](Config& config, std::span<const std::string> texts) {
+        if (!texts[0].starts_with('/')) return false;
+        field(config) = texts[0];
+        return true;
+      }};
+}
+
 Setting PathList(std::string key, std::string help,
                  Field<std::vector<std::string>> field, size_t max) {
   Config defaults;
@@ -227,6 +239,17 @@ std::vector<Setting> MakeTable() {
         return config.symbols.debug_roots;
       },
       16));
+  table.push_back(
+      Path("symbols.cache_folder",
+           "where names found in debug information are kept for the next start",
+           [](Config& config) -> std::string& {
+             return config.symbols.cache_folder;
+           }));
+  table.push_back(Size(
+      "symbols.cache_bytes",
+      "disk space for them, 0KiB for none; the least recently used go first",
+      [](Config& config) -> uint64_t& { return config.symbols.cache_bytes; }, 0,
+      64 * kGiB));
   table.push_back(
       Choice("log.level", "least severe messages that are logged",
              [](Config& config) -> std::string& { return config.log.level; },

@@ -51,6 +51,8 @@ struct UnwindConfig {
 struct SymbolsConfig {
   uint64_t max_cache_bytes = uint64_t{64} << 20;
   std::vector<std::string> debug_roots{"/usr/lib/debug"};
+  std::string cache_folder = "/var/cache/pprofd";
+  uint64_t cache_bytes = uint64_t{512} << 20;  // on disk; 0: none
   bool operator==(const SymbolsConfig&) const = default;
 };
 

@@ -56,7 +56,11 @@ http: {listen: "[::1]:0", max_connections: 7, max_seconds: 1}
 sampling: {hz: 1, capture_hz: 999}
 history: {max_age: 1h30m, max_bytes: 1GiB}
 unwind: {max_table_bytes: 8192KiB}
-symbols: {max_cache_bytes: 2MiB, debug_roots: [/a, /b]}
+symbols:
+  max_cache_bytes: 2MiB
+  debug_roots: [/a, /b]
+  cache_folder: /c
+  cache_bytes: 0KiB
 log: {level: error}
 )",
                                       "f.yaml");
@@ -72,6 +76,8 @@ log: {level: error}
   EXPECT_EQ(config->symbols.max_cache_bytes, uint64_t{2} << 20);
   EXPECT_EQ(config->symbols.debug_roots,
             (std::vector<std::string>{"/a", "/b"}));
+  EXPECT_EQ(config->symbols.cache_folder, "/c");
+  EXPECT_EQ(config->symbols.cache_bytes, 0u);
   EXPECT_EQ(config->log.level, "error");
 }
 

@@ -3,12 +3,15 @@
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <iostream>
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "daemon/base/memory_policy.h"
 #include "daemon/base/telemetry.h"
@@ -45,11 +48,15 @@ Result<Config> MakeConfig(const std::string& file,
   return config;
 }
 
-// Flags for all settings whose key begins with `prefix`.
-void AddSettings(CLI::App* command, const std::string& prefix,
+// Flags for all settings whose key begins with one of `prefixes`.
+void AddSettings(CLI::App* command, const std::vector<std::string>& prefixes,
                  std::map<std::string, std::string>* flags) {
   for (const SettingInfo& setting : Settings()) {
-    if (!setting.key.starts_with(prefix)) continue;
+    bool is_wanted =
+        std::ranges::any_of(prefixes, [&](const std::string& prefix) {
+          return setting.key.starts_with(prefix);
+        });
+    if (!is_wanted) continue;
     command->add_option_function<std::string>(
         "--" + setting.key,
         [flags, key = setting.key](const std::string& value) {
@@ -62,6 +69,8 @@ void AddSettings(CLI::App* command, const std::string& prefix,
 
 int RunDaemon(const Config& config) {
   SetUpLog(config.log.level);
+  // A file that may not grow is an error of the write, not our end.
+  std::signal(SIGXFSZ, SIG_IGN);
   Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::Create(config);
   if (!pipeline.ok()) return Fail(pipeline.status());
   std::string url = "http://" + (*pipeline)->http_address() + "/debug/pprof/";
@@ -120,7 +129,7 @@ int Main(int argc, char** argv) {
   run->add_option("--config.file", config_file,
                   "YAML file with settings; flags win over it");
   std::map<std::string, std::string> flags;
-  AddSettings(run, "", &flags);
+  AddSettings(run, {""}, &flags);
   CLI::App* check = app.add_subcommand(
       "check", "Say whether this host can be profiled, and stop");
   CLI::App* symbolize = app.add_subcommand(
@@ -132,7 +141,8 @@ int Main(int argc, char** argv) {
   symbolize->add_option("--demangle", demangle, "form of names")
       ->check(CLI::IsMember({"default", "none", "templates", "full"}))
       ->capture_default_str();
-  AddSettings(symbolize, "symbols.", &flags);
+  AddSettings(symbolize, {"symbols.max_cache_bytes", "symbols.debug_roots"},
+              &flags);
   CLI11_PARSE(app, argc, argv);
 
   if (check->parsed()) return Check();

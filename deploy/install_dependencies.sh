@@ -38,6 +38,7 @@ libxxhash-dev
 libzstd-dev
 llvm-19-dev
 make
+nettle-dev
 ninja-build
 pkg-config
 protobuf-compiler

@@ -21,50 +21,50 @@
 
 namespace pprofd {
 
-  inline constexpr uint64_t kMaxCrcBytes = uint64_t{1} << 30;
+inline constexpr uint64_t kMaxCrcBytes = uint64_t{1} << 30;
 
-  // .gnu_debuglink: the name of a file, and the CRC of its content.
-  struct DebugLink {
-    std::string name;
-    uint32_t crc = 0;
-  };
-  std::optional<DebugLink> ReadDebugLink(const ElfFile& file);
+// .gnu_debuglink: the name of a file, and the CRC of its content.
+struct DebugLink {
+  std::string name;
+  uint32_t crc = 0;
+};
+std::optional<DebugLink> ReadDebugLink(const ElfFile& file);
 
-  struct DebugFileSearch {
-    std::string module_path;               // as the target sees it
-    std::string root;                      // of the target; "" = host only
-    std::vector<std::string> debug_roots;  // such as /usr/lib/debug
-    FileOpener* opener = &OwnFileOpener();
-  };
+struct DebugFileSearch {
+  std::string module_path;               // as the target sees it
+  std::string root;                      // of the target; "" = host only
+  std::vector<std::string> debug_roots;  // such as /usr/lib/debug
+  FileOpener* opener = &OwnFileOpener();
+};
 
-  struct DebugFile {
-    UniqueFd fd;
-    std::string root;  // that `path` is in
-    std::string path;
-    std::string real_path = "";  // links resolved; "" unknown
+struct DebugFile {
+  UniqueFd fd;
+  std::string root;  // that `path` is in
+  std::string path;
+  std::string real_path = "";  // links resolved; "" unknown
 
-    std::string Shown() const { return (root == "/" ? "" : root) + path; }
-  };
+  std::string Shown() const { return (root == "/" ? "" : root) + path; }
+};
 
-  // Null fd when there is none; each file that was there and unfit, and the
-  // outcome, is told in `attempts`.
-  DebugFile FindDebugFile(const ElfFile& module, const DebugFileSearch& search,
-                          std::vector<std::string>& attempts);
+// Null fd when there is none; each file that was there and unfit, and the
+// outcome, is told in `attempts`.
+DebugFile FindDebugFile(const ElfFile& module, const DebugFileSearch& search,
+                        std::vector<std::string>& attempts);
 
-  // .build-id/xx/yyyy.debug under each debug folder; none for a short ID.
-  std::vector<std::string> BuildIdPaths(const BuildId& build_id,
-                                        const DebugFileSearch& search);
+// .build-id/xx/yyyy.debug under each debug folder; none for a short ID.
+std::vector<std::string> BuildIdPaths(const BuildId& build_id,
+                                      const DebugFileSearch& search);
 
-  // Opens the first of `paths` that `why_unfit` has nothing to say against, all
-  // of them in the target's root, then all on the host. Null fd when there is
-  // none; the unfit are told in `attempts`.
-  using WhyUnfit = std::function<std::string(int fd)>;
-  DebugFile OpenFirstFit(
-      const std::vector<std::string>& paths, const DebugFileSearch& search,
-      const WhyUnfit& why_unfit, std::vector<std::string>& attempts);
+// Opens the first of `paths` that `why_unfit` has nothing to say against, all
+// of them in the target's root, then all on the host. Null fd when there is
+// none; the unfit are told in `attempts`.
+using WhyUnfit = std::function<std::string(int fd)>;
+DebugFile OpenFirstFit(const std::vector<std::string>& paths,
+                       const DebugFileSearch& search, const WhyUnfit& why_unfit,
+                       std::vector<std::string>& attempts);
 
-  // Without the last part; "" if there is no other.
-  std::string FolderOf(const std::string& path);
+// Without the last part; "" if there is no other.
+std::string FolderOf(const std::string& path);
 
 }  // namespace pprofd
 

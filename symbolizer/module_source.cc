@@ -43,13 +43,13 @@ ModuleSymbols ModuleSource::Symbolize(int file,
                                       std::span<const ModuleAddr> addresses,
                                       DemangleStyle style, Deadline deadline) {
   if (chains_.size() > kMaxChains) {
-    chains_.clear();
-    cached_lines_.clear();
+    chains_.ClearAddresses();
+    cache_.ForgetUnsaved();
   }
   // By address, so that a unit is done with before the next begins.
   std::vector<ModuleAddr> missing;
   for (ModuleAddr address : addresses) {
-    if (!chains_.contains(address.value)) missing.push_back(address);
+    if (!chains_.Contains(address)) missing.push_back(address);
   }
   std::sort(missing.begin(), missing.end());
   missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
@@ -57,9 +57,7 @@ ModuleSymbols ModuleSource::Symbolize(int file,
   batch.file = file;
   batch.deadline = deadline;
   if (!missing.empty() && OpenBatch(batch)) {
-    for (ModuleAddr address : missing) {
-      if (!FillCache(batch, address)) break;
-    }
+    FillCache(batch, missing);
     if (dwarf_index_) dwarf_index_->EndBatch();
     if (batch.dwarf != nullptr && batch.dwarf->decompressed_bytes() > 0) {
       warm_dwarf_ = std::move(batch.dwarf);
@@ -78,16 +76,15 @@ ModuleSymbols ModuleSource::Answer(std::span<const ModuleAddr> addresses,
   absl::flat_hash_map<uint32_t, uint32_t> numbers;  // in `functions`
   result.chain_ends.reserve(addresses.size());
   for (ModuleAddr address : addresses) {
-    auto known = chains_.find(address.value);
-    uint32_t count = known == chains_.end() ? 0 : known->second.count;
-    for (uint32_t i = 0; i < count; ++i) {
-      const CachedLine& line = cached_lines_[known->second.first + i];
+    auto known = chains_.Find(address);
+    for (const ChainTable::Call& call :
+         known.value_or(std::span<const ChainTable::Call>())) {
       auto [number, is_new] = numbers.try_emplace(
-          line.function, static_cast<uint32_t>(result.functions.size()));
-      if (is_new) result.functions.push_back(Present(line.function, style));
+          call.function, static_cast<uint32_t>(result.functions.size()));
+      if (is_new) result.functions.push_back(Present(call.function, style));
       result.calls.push_back({.function = number->second,
-                              .line = line.line,
-                              .column = line.column});
+                              .line = call.line,
+                              .column = call.column});
     }
     result.chain_ends.push_back(static_cast<uint32_t>(result.calls.size()));
   }
@@ -135,6 +132,7 @@ bool ModuleSource::OpenBatch(Batch& batch) {
       auto elf = ElfFile::Parse(Bytes(batch.debug.map));
       if (elf.ok()) batch.debug.elf = std::move(*elf);
     }
+    batch.is_whole = batch.debug.elf.has_value();
   }
   if (has_go_table_) batch.go = GoPclntab::Open(*batch.own.elf);
   return true;
@@ -217,6 +215,7 @@ void ModuleSource::OpenDwarf(Batch& batch) {
     if (!opened.ok()) {
       has_dwarf_ = false;
       attempts_.push_back("DWARF: " + opened.status().message());
+      cache_.TurnOff("DWARF could not be read");
       return;
     }
     batch.dwarf = std::move(*opened);
@@ -242,33 +241,45 @@ Result<std::unique_ptr<DwarfFile>> ModuleSource::OpenDwarfFile(int file) {
     if (!status.ok()) {
       attempts_.push_back("alternate debug file: " + status.message());
       alternate_fd_.Reset();
+      cache_.TurnOff("the alternate debug file could not be read");
     }
   }
   ASSIGN_OR_RETURN(MemoryMap map, MapFile(file));
   return DwarfFile::Open(std::move(map), std::move(alternate));
 }
 
-bool ModuleSource::FillCache(Batch& batch, ModuleAddr address) {
+void ModuleSource::FillCache(Batch& batch,
+                             std::span<const ModuleAddr> addresses) {
+  if (has_dwarf_) cache_.BeginBatch(Files(batch), batch.deadline);
+  for (ModuleAddr address : addresses) {
+    if (has_dwarf_ && cache_.Find(address, chains_)) continue;
+    if (!AskSources(batch, address)) break;
+    if (split_files_ && split_files_->is_used()) cache_.TurnOff("split DWARF");
+    if (has_dwarf_ && batch.is_whole) cache_.NoteNew(address);
+  }
+  cache_.EndBatch(Files(batch));
+}
+
+bool ModuleSource::AskSources(Batch& batch, ModuleAddr address) {
   std::vector<CodeLine> lines;
   auto answer = DwarfIndex::Answer::kNothing;
   OpenDwarf(batch);
   if (batch.dwarf != nullptr) {
-    answer =
-        dwarf_index_->Find(*batch.dwarf, pool_, address, batch.deadline, lines);
+    answer = dwarf_index_->Find(*batch.dwarf, chains_.pool(), address,
+                                batch.deadline, lines);
     if (answer == DwarfIndex::Answer::kTimeout) return false;
   }
   if (lines.empty() && batch.go) {
     for (const GoLine& line : batch.go->Find(address)) AddGoLine(line, lines);
   }
   AddSymbolName(batch, address, lines);
-  CachedChain chain{.first = static_cast<uint32_t>(cached_lines_.size()),
-                    .count = static_cast<uint32_t>(lines.size())};
+  std::vector<ChainTable::Call> calls;
   for (const CodeLine& line : lines) {
-    cached_lines_.push_back({.function = pool_.AddFunction(line.function),
-                             .line = line.line,
-                             .column = line.column});
+    calls.push_back({.function = chains_.pool().AddFunction(line.function),
+                     .line = line.line,
+                     .column = line.column});
   }
-  chains_.emplace(address.value, chain);
+  chains_.Add(address, calls);
   return true;
 }
 
@@ -282,11 +293,11 @@ void ModuleSource::AddSymbolName(Batch& batch, ModuleAddr address,
   std::string name = FindSymbolName(batch, address);
   if (!is_nameless) {
     if (LooksMangled(name)) {
-      lines.back().function.linkage_name = pool_.strings().Add(name);
+      lines.back().function.linkage_name = chains_.pool().strings().Add(name);
     }
   } else if (!name.empty()) {
     if (lines.empty()) lines.emplace_back();
-    lines.back().function.linkage_name = pool_.strings().Add(name);
+    lines.back().function.linkage_name = chains_.pool().strings().Add(name);
   } else if (!lines.empty()) {
     lines.pop_back();  // a call without a name is none
   }
@@ -294,7 +305,7 @@ void ModuleSource::AddSymbolName(Batch& batch, ModuleAddr address,
 
 void ModuleSource::AddGoLine(const GoLine& found,
                              std::vector<CodeLine>& lines) {
-  StringPool& strings = pool_.strings();
+  StringPool& strings = chains_.pool().strings();
   lines.push_back({.function = {.name = strings.Add(found.function),
                                 .linkage_name = 0,
                                 .file = strings.Add(found.file),
@@ -323,15 +334,18 @@ std::string ModuleSource::FindMiniName(Batch& batch, ModuleAddr address) {
   if (!name) return "";
   if (!batch.mini) {
     auto mini = MiniDebugInfo::Open(*batch.own.elf);
-    if (!mini.ok()) return "";
+    if (!mini.ok()) {
+      batch.is_whole = false;
+      return "";
+    }
     batch.mini = std::move(*mini);
   }
   return std::string(NameAt(batch.mini->elf(), *name));
 }
 
 SymbolFunction ModuleSource::Present(uint32_t number, DemangleStyle style) {
-  const PooledFunction& function = pool_.function(number);
-  const StringPool& strings = pool_.strings();
+  const PooledFunction& function = chains_.pool().function(number);
+  const StringPool& strings = chains_.pool().strings();
   SymbolFunction result;
   result.file = strings.Get(function.file);
   result.start_line = function.start_line;
@@ -356,8 +370,8 @@ SymbolFunction ModuleSource::Present(uint32_t number, DemangleStyle style) {
 const std::string& ModuleSource::ShortName(uint32_t linkage_name) {
   auto [it, is_new] = short_names_.try_emplace(linkage_name);
   if (is_new) {
-    it->second =
-        Demangle(pool_.strings().Get(linkage_name), DemangleStyle::kShort);
+    it->second = Demangle(chains_.pool().strings().Get(linkage_name),
+                          DemangleStyle::kShort);
     short_name_bytes_ += it->second.capacity() + sizeof(std::string);
   }
   return it->second;
@@ -370,6 +384,8 @@ std::vector<std::string> ModuleSource::attempts() const {
       result.push_back(std::move(attempt));
     }
   }
+  std::string cache = cache_.attempt();
+  if (!cache.empty()) result.push_back(std::move(cache));
   return result;
 }
 
@@ -377,8 +393,7 @@ size_t ModuleSource::bytes() const {
   return sizeof(*this) + own_symbols_.bytes() + debug_symbols_.bytes() +
          mini_symbols_.bytes() + (dwarf_index_ ? dwarf_index_->bytes() : 0) +
          (split_files_ ? split_files_->bytes() : 0) + warm_bytes() +
-         pool_.bytes() + chains_.capacity() * 17 +
-         cached_lines_.capacity() * sizeof(CachedLine) + short_name_bytes_;
+         chains_.bytes() + cache_.bytes() + short_name_bytes_;
 }
 
 }  // namespace pprofd

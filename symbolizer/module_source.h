@@ -5,7 +5,9 @@
 // .symtab of both files or the one that is packed in .gnu_debugdata, .dynsym,
 // stubs of the PLT. Files are opened when an address is not in the cache and
 // closed when the call ends, so that an idle module costs only what was asked
-// of it. Owns: indexes, the cache of chains, the debug file's descriptor.
+// of it. What a SymbolStore knows is not looked for in DWARF (module_cache.h).
+// Owns: indexes, the cache of chains, the debug file's descriptor.
+// Borrows: SymbolStore.
 // Thread: one owner at a time. Bound: kMaxChains; bytes() for the owner's
 // bound, and Shrink().
 #ifndef SYMBOLIZER_MODULE_SOURCE_H_
@@ -22,13 +24,14 @@
 #include "absl/container/flat_hash_map.h"
 #include "daemon/model/ids.h"
 #include "daemon/model/profile_service.h"  // DemangleStyle
+#include "symbolizer/chain_table.h"
 #include "symbolizer/debug_files.h"
 #include "symbolizer/dwarf_index.h"
 #include "symbolizer/elf_file.h"
 #include "symbolizer/go_pclntab.h"
 #include "symbolizer/mini_debug_info.h"
+#include "symbolizer/module_cache.h"
 #include "symbolizer/split_files.h"
-#include "symbolizer/symbol_pool.h"
 #include "symbolizer/symbol_table.h"
 #include "symbolizer/symbols.h"
 
@@ -39,7 +42,9 @@ class ModuleSource {
   using Deadline = std::chrono::steady_clock::time_point;
   static constexpr size_t kMaxChains = 1 << 20;
 
-  explicit ModuleSource(DebugFileSearch search) : search_(std::move(search)) {}
+  // Without a store, nothing is kept beyond this object.
+  explicit ModuleSource(DebugFileSearch search, SymbolStore* store = nullptr)
+      : search_(std::move(search)), cache_(store) {}
 
   // `file` is borrowed for the call.
   ModuleSymbols Symbolize(int file, std::span<const ModuleAddr> addresses,
@@ -60,6 +65,13 @@ class ModuleSource {
     if (dwarf_index_) dwarf_index_->DropUnits(max_bytes);
   }
 
+  bool IsSaveDue(Deadline now) const { return cache_.IsSaveDue(now); }
+  bool has_unsaved() const { return cache_.has_unsaved(); }
+  // For the store; none when there is nothing new.
+  std::optional<ModuleCache::Content> MakeCacheContent() {
+    return cache_.MakeContent(chains_);
+  }
+
  private:
   std::vector<std::string> attempts() const;
   // A file mapped for the length of one call.
@@ -75,15 +87,7 @@ class ModuleSource {
     std::unique_ptr<DwarfFile> dwarf;
     std::optional<GoPclntab> go;
     std::optional<MiniDebugInfo> mini;
-  };
-  struct CachedLine {
-    uint32_t function = 0;
-    uint32_t line = 0;
-    uint32_t column = 0;
-  };
-  struct CachedChain {
-    uint32_t first = 0;
-    uint32_t count = 0;
+    bool is_whole = true;  // no source failed that had been there
   };
 
   ModuleSymbols Answer(std::span<const ModuleAddr> addresses,
@@ -95,8 +99,12 @@ class ModuleSource {
   void DiscoverMini(Batch& batch);
   void OpenDwarf(Batch& batch);
   Result<std::unique_ptr<DwarfFile>> OpenDwarfFile(int file);
+  void FillCache(Batch& batch, std::span<const ModuleAddr> addresses);
   // False when the deadline passed.
-  bool FillCache(Batch& batch, ModuleAddr address);
+  bool AskSources(Batch& batch, ModuleAddr address);
+  ModuleCache::Files Files(const Batch& batch) const {
+    return {batch.file, debug_fd_.get(), alternate_fd_.get()};
+  }
   void AddSymbolName(Batch& batch, ModuleAddr address,
                      std::vector<CodeLine>& lines);
   void AddGoLine(const GoLine& found, std::vector<CodeLine>& lines);
@@ -124,9 +132,8 @@ class ModuleSource {
   std::unique_ptr<DwarfIndex> dwarf_index_;
   std::unique_ptr<DwarfFile> warm_dwarf_;
 
-  SymbolPool pool_;
-  absl::flat_hash_map<uint64_t, CachedChain> chains_;  // by address
-  std::vector<CachedLine> cached_lines_;
+  ChainTable chains_;
+  ModuleCache cache_;
   absl::flat_hash_map<uint32_t, std::string> short_names_;
   size_t short_name_bytes_ = 0;
 };

@@ -42,6 +42,8 @@ class SplitFiles {
     package_ = nullptr;
   }
 
+  // Whether any unit was asked for.
+  bool is_used() const { return !is_found_.empty(); }
   // Of what is known while no file is open.
   size_t bytes() const { return is_found_.capacity() * 17; }
   // What was looked at, and how many units were found and not.

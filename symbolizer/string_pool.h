@@ -30,6 +30,7 @@ class StringPool {
   }
   // REQUIRES: `number` came from Add().
   const std::string& Get(uint32_t number) const { return texts_[number]; }
+  size_t size() const { return texts_.size(); }
   size_t bytes() const { return bytes_; }
 
  private:

@@ -6,8 +6,10 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "daemon/base/telemetry.h"
 #include "symbolizer/jit_dump.h"
 #include "symbolizer/jit_symbols.h"
 #include "symbolizer/module_source.h"
@@ -49,11 +51,13 @@ struct Slot {
 
   std::atomic<size_t> bytes{kSlotBytes};
   std::atomic<uint64_t> warm_bytes{0};  // part of `bytes`
-  uint64_t last_used = 0;               // guarded by the table's mutex
+  std::atomic<bool> has_unsaved{false};
+  uint64_t last_used = 0;  // guarded by the table's mutex
 
   // To be called with `mutex` held, when `module` has changed.
   void Measure() {
     warm_bytes = module->warm_bytes();
+    has_unsaved = module->has_unsaved();
     bytes = kSlotBytes + module->bytes();
   }
 };
@@ -83,22 +87,54 @@ class Symbolizer::Impl {
 
   // Evicts, least recently used first, until the rest fits.
   void Trim() {
+    std::vector<SlotRef> unsaved;
+    {
+      std::lock_guard lock(mutex_);
+      unsaved = Evict();
+    }
+    for (const SlotRef& slot : unsaved) {
+      std::unique_lock lock(slot->mutex, std::try_to_lock);
+      if (!lock) continue;
+      slot->module->Shrink(0);
+      slot->module->Cool();
+      slot->Measure();
+    }
     std::lock_guard lock(mutex_);
-    size_t total = 0;
-    for (const auto& [key, slot] : slots_) total += slot->bytes;
-    if (total <= options_.max_cache_bytes) return;
-    std::vector<std::pair<uint64_t, std::string>> by_age;
-    for (const auto& [key, slot] : slots_) {
-      by_age.emplace_back(slot->last_used, key);
+    leaving_.insert(leaving_.end(), unsaved.begin(), unsaved.end());
+    while (BytesLeaving() > options_.max_cache_bytes / 4) {
+      leaving_.erase(leaving_.begin());
     }
-    std::sort(by_age.begin(), by_age.end());
-    for (const auto& [age, key] : by_age) {
-      if (total <= options_.max_cache_bytes) break;
-      auto it = slots_.find(key);
-      total -= it->second->bytes;
-      std::erase(warm_, it->second);
-      slots_.erase(it);
+  }
+
+  void Save(bool wants_all, std::chrono::steady_clock::time_point until) {
+    std::vector<SlotRef> slots;
+    size_t leaving = 0;
+    {
+      std::lock_guard lock(mutex_);
+      slots = leaving_;
+      leaving = slots.size();
+      for (const auto& [key, slot] : slots_) {
+        if (slot->has_unsaved) slots.push_back(slot);
+      }
     }
+    for (size_t i = 0; i < slots.size(); ++i) {
+      auto content = ContentToSave(*slots[i], wants_all || i < leaving);
+      if (!content) continue;
+      Status status = options_.store->Save(content->key, content->bytes);
+      if (!status.ok()) spdlog::debug("symbol cache: {}", status.message());
+      if (std::chrono::steady_clock::now() >= until) break;
+    }
+    std::lock_guard lock(mutex_);
+    std::erase_if(leaving_,
+                  [](const SlotRef& slot) { return !slot->has_unsaved; });
+  }
+
+  bool has_unsaved() const {
+    std::lock_guard lock(mutex_);
+    return !leaving_.empty() ||
+           std::ranges::any_of(slots_, [](const auto& entry) {
+             return entry.second->has_unsaved.load();
+           });
   }
 
   // Modules keep their decompressed debug sections, those used last, up to
@@ -131,15 +167,57 @@ class Symbolizer::Impl {
     std::lock_guard lock(mutex_);
     size_t total = 0;
     for (const auto& [key, slot] : slots_) total += slot->bytes;
-    return total;
+    return total + BytesLeaving();
   }
 
  private:
+  static std::optional<ModuleCache::Content> ContentToSave(Slot& slot,
+                                                           bool is_due) {
+    std::unique_lock lock(slot.mutex, std::try_to_lock);
+    if (!lock) return std::nullopt;
+    if (!is_due && !slot.module->IsSaveDue(std::chrono::steady_clock::now())) {
+      return std::nullopt;
+    }
+    auto content = slot.module->MakeCacheContent();
+    slot.Measure();
+    return content;
+  }
+
+  // Those with something to save. REQUIRES: mutex_ is held.
+  std::vector<SlotRef> Evict() {
+    std::vector<SlotRef> unsaved;
+    size_t total = 0;
+    for (const auto& [key, slot] : slots_) total += slot->bytes;
+    if (total <= options_.max_cache_bytes) return unsaved;
+    std::vector<std::pair<uint64_t, std::string>> by_age;
+    for (const auto& [key, slot] : slots_) {
+      by_age.emplace_back(slot->last_used, key);
+    }
+    std::sort(by_age.begin(), by_age.end());
+    for (const auto& [age, key] : by_age) {
+      if (total <= options_.max_cache_bytes) break;
+      auto it = slots_.find(key);
+      total -= it->second->bytes;
+      std::erase(warm_, it->second);
+      if (it->second->has_unsaved) unsaved.push_back(it->second);
+      slots_.erase(it);
+    }
+    return unsaved;
+  }
+
+  // REQUIRES: mutex_ is held.
+  size_t BytesLeaving() const {
+    size_t total = 0;
+    for (const SlotRef& slot : leaving_) total += slot->bytes;
+    return total;
+  }
+
   const Options options_;
 
   mutable std::mutex mutex_;  // guards the table
   absl::flat_hash_map<std::string, SlotRef> slots_;
-  std::vector<SlotRef> warm_;  // last used first
+  std::vector<SlotRef> warm_;     // last used first
+  std::vector<SlotRef> leaving_;  // evicted and not saved yet, oldest first
   uint64_t uses_ = 0;
 };
 
@@ -147,6 +225,16 @@ Symbolizer::Symbolizer(Options options)
     : impl_(std::make_unique<Impl>(std::move(options))) {}
 
 Symbolizer::~Symbolizer() = default;
+
+void Symbolizer::SaveSome(std::chrono::steady_clock::time_point until) {
+  impl_->Save(false, until);
+}
+
+void Symbolizer::SaveAll() {
+  impl_->Save(true, std::chrono::steady_clock::time_point::max());
+}
+
+bool Symbolizer::has_unsaved() const { return impl_->has_unsaved(); }
 
 ModuleSymbols Symbolizer::SymbolizeModule(
     int file, const std::string& cache_key, const std::string& path,
@@ -161,7 +249,8 @@ ModuleSymbols Symbolizer::SymbolizeModule(
           DebugFileSearch{.module_path = path,
                           .root = root,
                           .debug_roots = impl_->options().debug_roots,
-                          .opener = impl_->options().opener});
+                          .opener = impl_->options().opener},
+          impl_->options().store);
     }
     result = slot->module->Symbolize(file, addresses, style, deadline);
     slot->module->Shrink(impl_->options().max_cache_bytes / 2);

@@ -2,10 +2,12 @@
 //
 // The facade over all sources of names but the kernel's. It is given
 // descriptors and answers values: all it opens goes through a FileOpener.
-// Owns: per-module indexes and caches. Borrows: nothing.
+// What DWARF told is kept in a SymbolStore for the next process.
+// Owns: per-module indexes and caches. Borrows: FileOpener, SymbolStore.
 // Thread: locks itself (one mutex per module, one for the table of modules);
 //   calls for different modules run side by side.
-// Bound: max_cache_bytes over all modules, least recently used module first.
+// Bound: max_cache_bytes over all modules, least recently used module first,
+//   and a quarter of it for modules that go and wait to be saved.
 // Fails: never as a whole; an address without a name has an empty chain and the
 //   module's SourceReport says why.
 #ifndef SYMBOLIZER_SYMBOLIZER_H_
@@ -23,6 +25,7 @@
 #include "daemon/model/ids.h"
 #include "daemon/model/profile_service.h"  // DemangleStyle
 #include "symbolizer/file_opener.h"
+#include "symbolizer/symbol_store.h"
 #include "symbolizer/symbols.h"
 
 namespace pprofd {
@@ -34,6 +37,7 @@ class Symbolizer {
     // Searched for separate, alternate and split debug files, in order.
     std::vector<std::string> debug_roots{"/usr/lib/debug"};
     FileOpener* opener = &OwnFileOpener();  // outlives the symbolizer
+    SymbolStore* store = nullptr;           // the same; nullptr: keeps nothing
   };
   explicit Symbolizer(Options options);
   ~Symbolizer();
@@ -63,6 +67,14 @@ class Symbolizer {
   ModuleSymbols SymbolizeJitDump(int file, const std::string& cache_key,
                                  std::span<const uint64_t> addresses,
                                  DemangleStyle style);
+
+  // Gives the store what it is time to save, and begins no further module after
+  // `until`; leaves out modules that are being asked. To be called often while
+  // has_unsaved() and nobody waits: a module with 100,000 addresses in the
+  // store takes some tenths of a second.
+  void SaveSome(std::chrono::steady_clock::time_point until);
+  void SaveAll();
+  bool has_unsaved() const;
 
   SourceReport Report(const std::string& cache_key);
   // The same for a file that was never symbolized; keeps nothing of it.

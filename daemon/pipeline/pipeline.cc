@@ -17,6 +17,8 @@
 #include "daemon/pipeline/sample_router.h"
 #include "daemon/server/handlers.h"
 #include "daemon/server/http_server.h"
+#include "daemon/symbolizer_client/name_saver.h"
+#include "daemon/symbolizer_client/symbol_cache_folder.h"
 
 namespace pprofd {
 namespace {
@@ -58,6 +60,9 @@ class Pipeline::Impl {
                   .max_bytes = config.history.max_bytes}),
         modules_(ModuleTable::Options{}),
         processes_(ProcessTable::Options{}, &modules_),
+        symbol_cache_(
+            OpenSymbolCache({.path = config.symbols.cache_folder,
+                             .max_bytes = config.symbols.cache_bytes})),
         router_({history_, captures_, coverage_, processes_}) {}
 
   ~Impl() {
@@ -91,10 +96,12 @@ class Pipeline::Impl {
   CoverageTable coverage_;
   ModuleTable modules_;
   ProcessTable processes_;
+  std::unique_ptr<SymbolCacheFolder> symbol_cache_;  // nullptr: none
   KernelSymbols kernel_symbols_;
   // Two, so that no question for names keeps samples waiting for tables.
   std::unique_ptr<SymbolizerClient> table_symbolizer_;
   std::unique_ptr<SymbolizerClient> name_symbolizer_;
+  std::unique_ptr<NameSaver> name_saver_;  // nullptr without symbol_cache_
   SampleRouter router_;
   std::unique_ptr<ProfileRenderer> renderer_;
   std::unique_ptr<BpfProgram> program_;
@@ -146,7 +153,11 @@ Status Pipeline::Impl::StartSymbolizers() {
   names.process.role = "names";
   names.process.max_cache_bytes = config_.symbols.max_cache_bytes;
   names.process.debug_roots = config_.symbols.debug_roots;
+  names.store = symbol_cache_.get();
   ASSIGN_OR_RETURN(name_symbolizer_, SymbolizerClient::Start(std::move(names)));
+  if (symbol_cache_) {
+    name_saver_ = std::make_unique<NameSaver>(*name_symbolizer_);
+  }
   renderer_ = std::make_unique<ProfileRenderer>(ProfileRenderer::Parts{
       modules_, processes_, *name_symbolizer_, kernel_symbols_, clock_});
   return Status::Ok();

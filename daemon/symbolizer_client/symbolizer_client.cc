@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "daemon/base/telemetry.h"
 #include "daemon/symbolizer_client/file_broker.h"
 
 namespace pprofd {
@@ -37,6 +38,38 @@ Answer OpenFor(const FileBroker& broker,
   return answer;
 }
 
+Answer Done(const Status& status) {
+  if (!status.ok()) return NotFound(status.message());
+  Answer answer;
+  answer.text.set_is_found(true);
+  return answer;
+}
+
+// Keys and contents are checked by the store.
+Answer AskStore(SymbolStore* store, const wire::Question& question) {
+  if (store == nullptr) return NotFound("no names are stored");
+  if (question.has_load_names()) {
+    const wire::Question::LoadNames& load = question.load_names();
+    Result<UniqueFd> file = store->Load(
+        load.key(), load.is_merge() ? SymbolStore::Purpose::kMerge
+                                    : SymbolStore::Purpose::kLookUp);
+    Answer answer = Done(file.status());
+    if (file.ok()) answer.file = std::move(*file);
+    return answer;
+  }
+  if (question.has_store_names()) {
+    const std::string& content = question.store_names().content();
+    return Done(store->Save(
+        question.store_names().key(),
+        {reinterpret_cast<const uint8_t*>(content.data()), content.size()}));
+  }
+  if (question.kind_case() != wire::Question::kDiscardNames) {
+    return NotFound("not for names");
+  }
+  store->Discard(question.discard_names());
+  return Done(Status::Ok());
+}
+
 Answer MappingAt(std::optional<Mapping> mapping) {
   if (!mapping) return NotFound("no mapping");
   Answer answer;
@@ -57,6 +90,7 @@ Answer FileOf(const ModuleRef& module) {
 
 Result<std::unique_ptr<SymbolizerClient>> SymbolizerClient::Start(
     Options options) {
+  options.process.has_store = options.store != nullptr;
   std::unique_ptr<SymbolizerClient> client(
       new SymbolizerClient(std::move(options)));
   RETURN_IF_ERROR(client->process_.Start());
@@ -110,8 +144,7 @@ Result<UnwoundStack> SymbolizerClient::Unwind(
       case wire::Question::kModuleFile:
         return FileOf(
             find_module(static_cast<ModuleId>(question.module_file())));
-      case wire::Question::kOpenFile:
-      case wire::Question::KIND_NOT_SET:
+      default:
         break;
     }
     return NotFound("not for a stack");
@@ -122,11 +155,12 @@ Result<UnwoundStack> SymbolizerClient::Unwind(
   return FromWire(reply.stack());
 }
 
-SymbolizerProcess::Answerer SymbolizerClient::OpenFilesOf(
+SymbolizerProcess::Answerer SymbolizerClient::AnswererOf(
     const std::string& root) {
-  return [broker = FileBroker(opener_, root)](const wire::Question& question) {
-    if (!question.has_open_file()) return NotFound("not for names");
-    return OpenFor(broker, question.open_file());
+  return [broker = FileBroker(opener_, root),
+          store = store_](const wire::Question& question) {
+    if (question.has_open_file()) return OpenFor(broker, question.open_file());
+    return AskStore(store, question);
   };
 }
 
@@ -159,7 +193,7 @@ ModuleSymbols SymbolizerClient::SymbolizeModule(
   names->set_style(static_cast<uint32_t>(style));
   call.file = file.file;
   call.subject = file.key;
-  call.answerer = OpenFilesOf(file.root);
+  call.answerer = AnswererOf(file.root);
   return NamesOf(std::move(call), deadline, addresses.size());
 }
 
@@ -207,12 +241,21 @@ Result<Examination> SymbolizerClient::Examine(const NamedFile& file) {
   examine->set_root(file.root);
   call.file = file.file;
   call.subject = file.key;
-  call.answerer = OpenFilesOf(file.root);
+  call.answerer = AnswererOf(file.root);
   call.can_outlive = true;
   ASSIGN_OR_RETURN(wire::Reply reply,
                    process_.Run(std::move(call), After(kReadTime)));
   if (!reply.has_sources()) return NoReply();
   return FromWire(reply.sources());
+}
+
+void SymbolizerClient::SaveNames(bool all) {
+  Call call;
+  call.request.mutable_save_names()->set_all(all);
+  call.answerer = AnswererOf("");
+  call.can_outlive = true;
+  Status status = process_.Run(std::move(call), After(kReadTime)).status();
+  if (!status.ok()) spdlog::debug("symbol cache: {}", status.message());
 }
 
 }  // namespace pprofd

@@ -3,7 +3,9 @@
 // pprofd itself parses no file of a target: headers, unwind tables, stacks that
 // need a file's full call frame information, and names all come from a
 // pprofd-symbolizer, which has no rights.
-// Owns: the process. Borrows: the FileOpener.
+// Names it found in DWARF outlive it where there is a SymbolStore. What a
+// symbolizer saves is as trustworthy as what it answers, and stays.
+// Owns: the process. Borrows: the FileOpener, the SymbolStore.
 // Thread: any; requests take turns, the newest first.
 // Bound: kReadTime for headers and examinations, kTableTime for a table,
 //   kUnwindTime for a stack; what names need is up to the caller's deadline.
@@ -26,6 +28,7 @@
 #include "daemon/unwind/unwind_table.h"
 #include "symbolizer/file_opener.h"
 #include "symbolizer/service/wire.h"
+#include "symbolizer/symbol_store.h"
 #include "symbolizer/symbols.h"
 
 namespace pprofd {
@@ -48,6 +51,7 @@ class SymbolizerClient {
   struct Options {
     SymbolizerProcess::Options process;
     FileOpener* opener = &OwnFileOpener();
+    SymbolStore* store = nullptr;  // nullptr: nothing outlives the process
   };
   static Result<std::unique_ptr<SymbolizerClient>> Start(Options options);
 
@@ -80,15 +84,21 @@ class SymbolizerClient {
   // What there is to find in a file; keeps nothing of it.
   Result<Examination> Examine(const NamedFile& file);
 
+  // Has what is new put into the store, in part or all of it.
+  void SaveNames(bool all);
+  bool has_unsaved() const { return process_.has_unsaved(); }
+
   size_t cache_bytes() const { return process_.cache_bytes(); }
   uint32_t landlock_abi() const { return process_.landlock_abi(); }
   pid_t pid() const { return process_.pid(); }
 
  private:
   explicit SymbolizerClient(Options options)
-      : process_(std::move(options.process)), opener_(*options.opener) {}
+      : process_(std::move(options.process)),
+        opener_(*options.opener),
+        store_(options.store) {}
 
-  SymbolizerProcess::Answerer OpenFilesOf(const std::string& root);
+  SymbolizerProcess::Answerer AnswererOf(const std::string& root);
   ModuleSymbols NameJitCode(int file, bool is_jit_dump, const std::string& key,
                             std::span<const uint64_t> addresses,
                             DemangleStyle style, Deadline deadline);
@@ -97,6 +107,7 @@ class SymbolizerClient {
 
   SymbolizerProcess process_;
   FileOpener& opener_;
+  SymbolStore* const store_;
 };
 
 }  // namespace pprofd

@@ -124,6 +124,7 @@ Status SymbolizerProcess::Greet() {
   request.set_time_ms(MillisecondsUntil(Now() + kStartTime));
   wire::Start* start = request.mutable_start();
   start->set_max_cache_bytes(options_.max_cache_bytes);
+  start->set_has_store(options_.has_store);
   for (const std::string& root : options_.debug_roots) {
     start->add_debug_roots(root);
   }
@@ -183,6 +184,7 @@ Result<wire::Reply> SymbolizerProcess::Converse(uint64_t id,
       continue;
     }
     cache_bytes_ = reply.cache_bytes();
+    has_unsaved_ = reply.has_unsaved();
     return reply;
   }
 }
@@ -222,6 +224,7 @@ Status SymbolizerProcess::Lose(const Status& why, const std::string& subject) {
   channel_.Close();
   pid_ = 0;
   cache_bytes_ = 0;
+  has_unsaved_ = false;
   ChildProcess::End end = child_.Kill();
   if (why.code() == StatusCode::kTimeout) {
     Count(Counter::symbolizer_hangs);

@@ -53,6 +53,7 @@ class SymbolizerProcess {
     size_t max_cache_bytes = 0;
     std::vector<std::string> debug_roots;
     bool is_urgent = false;  // samples wait for its answers
+    bool has_store = false;  // answerers know stored names
   };
 
   // What the daemon says to a question; `file` is null when none goes along.
@@ -82,6 +83,7 @@ class SymbolizerProcess {
 
   // As the symbolizer last said.
   size_t cache_bytes() const { return cache_bytes_; }
+  bool has_unsaved() const { return has_unsaved_; }
   uint32_t landlock_abi() const { return landlock_abi_; }
   // 0 while there is none.
   pid_t pid() const { return pid_; }
@@ -119,6 +121,7 @@ class SymbolizerProcess {
   UniqueFd program_;
   NewestFirstGate gate_;
   std::atomic<size_t> cache_bytes_{0};
+  std::atomic<bool> has_unsaved_{false};
   std::atomic<uint32_t> landlock_abi_{0};
   std::atomic<pid_t> pid_{0};
 

@@ -103,19 +103,15 @@ Result<uint32_t> EnterLandlock() {
 
 // Of the C library, of libstdc++ and of ours, when files are open already.
 constexpr int kAllowed[] = {
-    SCMP_SYS(brk),          SCMP_SYS(clock_gettime),
-    SCMP_SYS(close),        SCMP_SYS(exit),
-    SCMP_SYS(exit_group),   SCMP_SYS(fstat),
-    SCMP_SYS(futex),        SCMP_SYS(getpid),
-    SCMP_SYS(getrandom),    SCMP_SYS(gettid),
-    SCMP_SYS(gettimeofday), SCMP_SYS(lseek),
-    SCMP_SYS(madvise),      SCMP_SYS(mremap),
-    SCMP_SYS(munmap),       SCMP_SYS(poll),
-    SCMP_SYS(pread64),      SCMP_SYS(read),
-    SCMP_SYS(recvmsg),      SCMP_SYS(restart_syscall),
-    SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigreturn), SCMP_SYS(sched_yield),
-    SCMP_SYS(sendmsg),      SCMP_SYS(setitimer),
+    SCMP_SYS(brk),          SCMP_SYS(clock_gettime),  SCMP_SYS(close),
+    SCMP_SYS(exit),         SCMP_SYS(exit_group),     SCMP_SYS(fstat),
+    SCMP_SYS(fstatfs),      SCMP_SYS(futex),          SCMP_SYS(getpid),
+    SCMP_SYS(getrandom),    SCMP_SYS(gettid),         SCMP_SYS(gettimeofday),
+    SCMP_SYS(lseek),        SCMP_SYS(madvise),        SCMP_SYS(mremap),
+    SCMP_SYS(munmap),       SCMP_SYS(poll),           SCMP_SYS(pread64),
+    SCMP_SYS(read),         SCMP_SYS(recvmsg),        SCMP_SYS(restart_syscall),
+    SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sched_yield),  SCMP_SYS(sendmsg),        SCMP_SYS(setitimer),
     SCMP_SYS(sigaltstack),
 };
 

@@ -13,6 +13,8 @@ namespace pprofd {
 namespace {
 
 constexpr std::chrono::seconds kGiveBackInterval{1};
+// Who asks meanwhile has to wait.
+constexpr std::chrono::milliseconds kSaveTime{50};
 
 void SetAlarm(std::chrono::milliseconds time) {
   itimerval timer{};
@@ -76,7 +78,10 @@ Status SymbolizerServer::Run() {
     Do(request, &reply);
     files_.clear();
     RETURN_IF_ERROR(channel_status_);
-    if (symbolizer_) reply.set_cache_bytes(symbolizer_->cache_bytes());
+    if (symbolizer_) {
+      reply.set_cache_bytes(symbolizer_->cache_bytes());
+      reply.set_has_unsaved(symbolizer_->has_unsaved());
+    }
     RETURN_IF_ERROR(channel_.Send(reply, {}, Channel::Deadline::max()));
     SetAlarm(std::chrono::milliseconds(0));
     GiveMemoryBack();
@@ -112,6 +117,8 @@ void SymbolizerServer::Do(const wire::Request& request, wire::Reply* reply) {
       return Do(request.name_jit_code(), reply);
     case Kind::kReport:
       return Do(request.report(), reply);
+    case Kind::kSaveNames:
+      return Do(request.save_names(), reply);
     case Kind::kExamine:
       return Do(request.examine(), reply);
     case Kind::kAnswer:
@@ -128,6 +135,7 @@ void SymbolizerServer::Do(const wire::Start& start, wire::Reply* reply) {
   options.debug_roots.assign(start.debug_roots().begin(),
                              start.debug_roots().end());
   options.opener = this;
+  if (start.has_store()) options.store = this;
   symbolizer_ = std::make_unique<Symbolizer>(std::move(options));
   reply->mutable_hello()->set_build(build_);
   reply->mutable_hello()->set_landlock_abi(confinement_.landlock_abi);
@@ -207,6 +215,15 @@ void SymbolizerServer::Do(const wire::Examine& examine, wire::Reply* reply) {
   ToWire(examination, reply->mutable_sources());
 }
 
+void SymbolizerServer::Do(const wire::SaveNames& save, wire::Reply* reply) {
+  if (save.all()) {
+    symbolizer_->SaveAll();
+  } else {
+    symbolizer_->SaveSome(std::chrono::steady_clock::now() + kSaveTime);
+  }
+  reply->mutable_saved();
+}
+
 Result<SymbolizerServer::Answered> SymbolizerServer::Ask(
     const wire::Question& question) {
   RETURN_IF_ERROR(channel_status_);
@@ -238,6 +255,32 @@ Result<FoundFile> SymbolizerServer::Open(const std::string& root,
   }
   return FoundFile{.fd = std::move(answered.files.front()),
                    .real_path = answered.answer.real_path()};
+}
+
+Result<UniqueFd> SymbolizerServer::Load(const std::string& key,
+                                        Purpose purpose) {
+  wire::Question question;
+  question.mutable_load_names()->set_key(key);
+  question.mutable_load_names()->set_is_merge(purpose == Purpose::kMerge);
+  ASSIGN_OR_RETURN(Answered answered, Ask(question));
+  if (answered.files.empty()) {
+    return Status(StatusCode::kNotFound, "no file came");
+  }
+  return std::move(answered.files.front());
+}
+
+Status SymbolizerServer::Save(const std::string& key,
+                              std::span<const uint8_t> bytes) {
+  wire::Question question;
+  question.mutable_store_names()->set_key(key);
+  question.mutable_store_names()->set_content(bytes.data(), bytes.size());
+  return Ask(question).status();
+}
+
+void SymbolizerServer::Discard(const std::string& key) {
+  wire::Question question;
+  question.set_discard_names(key);
+  Status ignored = Ask(question).status();
 }
 
 std::optional<Mapping> SymbolizerServer::AskMapping(VirtualAddr address) {

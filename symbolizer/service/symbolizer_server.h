@@ -22,11 +22,12 @@
 #include "symbolizer/service/channel.h"
 #include "symbolizer/service/sandbox.h"
 #include "symbolizer/service/wire.h"
+#include "symbolizer/symbol_store.h"
 #include "symbolizer/symbolizer.h"
 
 namespace pprofd {
 
-class SymbolizerServer : private FileOpener {
+class SymbolizerServer : private FileOpener, private SymbolStore {
  public:
   static constexpr std::chrono::seconds kGrace{20};
 
@@ -40,6 +41,9 @@ class SymbolizerServer : private FileOpener {
   // Asks the daemon, by a root and a path it may refuse.
   Result<FoundFile> Open(const std::string& root,
                          const std::string& path) override;
+  Result<UniqueFd> Load(const std::string& key, Purpose purpose) override;
+  Status Save(const std::string& key, std::span<const uint8_t> bytes) override;
+  void Discard(const std::string& key) override;
 
   struct Answered {
     wire::Answer answer;
@@ -55,6 +59,7 @@ class SymbolizerServer : private FileOpener {
   void Do(const wire::NameJitCode& names, wire::Reply* reply);
   void Do(const wire::Report& report, wire::Reply* reply);
   void Do(const wire::Examine& examine, wire::Reply* reply);
+  void Do(const wire::SaveNames& save, wire::Reply* reply);
   void GiveMemoryBack();
   std::optional<Mapping> AskMapping(VirtualAddr address);
   ModuleRef AskModule(ModuleId module);

@@ -93,6 +93,7 @@ inline AllCalls CallsOf(const Program& program,
     }
   }
   result.attempts = symbolizer.Report("key").attempts;
+  symbolizer.SaveAll();
   return result;
 }
 

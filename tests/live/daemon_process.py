@@ -28,6 +28,7 @@ class DaemonProcess:
         self.output_file = self.directory / "pprofd.log"
         command = [*prefix, str(BINARY), "run",
                    f"--config.file={config_file}",
+                   f"--symbols.cache_folder={self.directory}/symbols",
                    *(arguments or ("--http.listen=127.0.0.1:0",))]
         with open(self.output_file, "wb") as output:
             self.process = subprocess.Popen(
