@@ -23,6 +23,7 @@ class ByteReader {
 
   bool ok() const { return ok_; }
   bool AtEnd() const { return offset_ >= bytes_.size(); }
+  std::span<const uint8_t> bytes() const { return bytes_; }
   uint64_t offset() const { return offset_; }
   uint64_t remaining() const { return bytes_.size() - offset_; }
 
@@ -47,6 +48,10 @@ class ByteReader {
     return 0;
   }
   uint64_t Uleb() {
+    // Most are of one byte. After Fail() nothing remains.
+    if (offset_ < bytes_.size() && bytes_[offset_] < 0x80) {
+      return bytes_[offset_++];
+    }
     uint64_t value = 0;
     for (unsigned shift = 0; ok_; shift += 7) {
       uint8_t byte = U8();
@@ -82,7 +87,13 @@ class ByteReader {
     offset_ += text.size() + 1;
     return text;
   }
-  void Skip(uint64_t size) { Bytes(size); }
+  void Skip(uint64_t size) {
+    if (size > remaining()) {
+      Fail();
+    } else {
+      offset_ += size;
+    }
+  }
   std::span<const uint8_t> Bytes(uint64_t size) {
     if (!ok_ || size > remaining()) {
       Fail();
@@ -97,7 +108,7 @@ class ByteReader {
   template <typename T>
   T Fixed() {
     T value{};
-    if (!ok_ || sizeof(T) > remaining()) {
+    if (sizeof(T) > remaining()) {
       Fail();
       return value;
     }

@@ -55,6 +55,18 @@ uint64_t UnitEnd(Dwarf_Die* unit_die) {
   return end;
 }
 
+std::optional<uint64_t> SectionOffset(Dwarf_Die* die, unsigned name,
+                                      uint8_t offset_size) {
+  Dwarf_Attribute attribute;
+  if (dwarf_attr(die, name, &attribute) == nullptr) return std::nullopt;
+  unsigned form = dwarf_whatform(&attribute);
+  ByteReader reader(BytesFrom(attribute));
+  if (form == DW_FORM_sec_offset) return reader.Unsigned(offset_size);
+  if (form == DW_FORM_data4) return reader.U32();
+  if (form == DW_FORM_data8) return reader.U64();
+  return std::nullopt;
+}
+
 std::span<const uint8_t> BytesFrom(const Dwarf_Attribute& attribute) {
   Dwarf_Die unit_die;
   if (!UnitDieOf(attribute.cu, &unit_die)) return {};

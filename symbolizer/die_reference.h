@@ -9,6 +9,7 @@
 #include <elfutils/libdw.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace pprofd {
@@ -27,6 +28,9 @@ bool FindAttribute(Dwarf_Die die, unsigned name, Dwarf_Attribute* result);
 bool UnitDieOf(Dwarf_CU* unit, Dwarf_Die* unit_die);
 // Offset of the end of the unit in its section; 0 when it cannot be told.
 uint64_t UnitEnd(Dwarf_Die* unit_die);
+// An offset in another section; nothing if absent.
+std::optional<uint64_t> SectionOffset(Dwarf_Die* die, unsigned name,
+                                      uint8_t offset_size);
 // The bytes from an attribute's value to the end of its unit.
 std::span<const uint8_t> BytesFrom(const Dwarf_Attribute& attribute);
 

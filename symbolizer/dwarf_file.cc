@@ -121,6 +121,23 @@ LineSections FindLineSections(Dwarf* dwarf) {
           .line_str = FindSection(dwarf, "debug_line_str")};
 }
 
+namespace {
+
+// Split files have the names of their sections end in ".dwo".
+DieSections FindDieSections(Dwarf* dwarf) {
+  DieSections sections{.abbreviations = FindSection(dwarf, "debug_abbrev"),
+                       .addresses = FindSection(dwarf, "debug_addr"),
+                       .ranges = FindSection(dwarf, "debug_ranges"),
+                       .range_lists = FindSection(dwarf, "debug_rnglists")};
+  if (sections.abbreviations.empty()) {
+    sections.abbreviations = FindSection(dwarf, "debug_abbrev.dwo");
+    sections.range_lists = FindSection(dwarf, "debug_rnglists.dwo");
+  }
+  return sections;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<DwarfFile>> DwarfFile::Open(
     MemoryMap map, std::unique_ptr<DwarfFile> alternate) {
   std::unique_ptr<DwarfFile> file(new DwarfFile());
@@ -167,7 +184,22 @@ Status DwarfFile::Restart() {
   }
   if (alternate_) dwarf_setalt(dwarf_.get(), alternate_->dwarf());
   line_sections_ = FindLineSections(dwarf_.get());
+  die_sections_ = FindDieSections(dwarf_.get());
   return Status::Ok();
+}
+
+const DieShapes& DwarfFile::ShapesOf(Dwarf_CU* unit, const UnitFormat& format) {
+  Dwarf_Die unit_die;
+  Dwarf_Off offset = 0;
+  dwarf_cu_die(unit, &unit_die, nullptr, &offset, nullptr, nullptr, nullptr,
+               nullptr);
+  if (shapes_offset_ == offset && shapes_format_ == format) return shapes_;
+  std::span<const uint8_t> section = die_sections_.abbreviations;
+  shapes_ = DieShapes::Read(
+      section.subspan(std::min<uint64_t>(offset, section.size())), format);
+  shapes_offset_ = offset;
+  shapes_format_ = format;
+  return shapes_;
 }
 
 }  // namespace pprofd

@@ -18,12 +18,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "daemon/base/status.h"
 #include "daemon/base/unique_handle.h"
+#include "symbolizer/die_shapes.h"
 
 namespace pprofd {
 
@@ -44,6 +46,13 @@ struct LineSections {
   std::span<const uint8_t> str;
   std::span<const uint8_t> line_str;
 };
+// Sections that DIEs are read with, likewise.
+struct DieSections {
+  std::span<const uint8_t> abbreviations;
+  std::span<const uint8_t> addresses;
+  std::span<const uint8_t> ranges;       // before DWARF 5
+  std::span<const uint8_t> range_lists;  // since
+};
 // Views into `dwarf`'s own sections, valid as long as its Elf is.
 LineSections FindLineSections(Dwarf* dwarf);
 // Likewise the section called `.name`, or `.zname` in the old compressed form.
@@ -59,6 +68,9 @@ class DwarfFile {
   Dwarf* dwarf() { return dwarf_.get(); }
   DwarfFile* alternate() { return alternate_.get(); }
   const LineSections& line_sections() const { return line_sections_; }
+  const DieSections& die_sections() const { return die_sections_; }
+  // How the DIEs of a unit of dwarf() are laid out; valid until the next call.
+  const DieShapes& ShapesOf(Dwarf_CU* unit, const UnitFormat& format);
   // Of compressed sections, which live in memory while the file is open.
   uint64_t decompressed_bytes() const {
     return decompressed_bytes_ +
@@ -80,6 +92,11 @@ class DwarfFile {
   UniqueHandle<ElfHandleTraits> elf_;
   UniqueHandle<DwarfHandleTraits> dwarf_;
   LineSections line_sections_;
+  DieSections die_sections_;
+  // Units may share their abbreviations.
+  std::optional<uint64_t> shapes_offset_;
+  UnitFormat shapes_format_;
+  DieShapes shapes_;
   uint64_t decompressed_bytes_ = 0;
   uint64_t code_start_ = 0;
   uint64_t code_end_ = UINT64_MAX;

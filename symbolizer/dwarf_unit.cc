@@ -3,34 +3,14 @@
 #include <dwarf.h>
 
 #include <algorithm>
+#include <optional>
 
-#include "symbolizer/die_reference.h"
+#include "symbolizer/byte_reader.h"
+#include "symbolizer/die_shapes.h"
+#include "symbolizer/unit_ranges.h"
 
 namespace pprofd {
 namespace {
-
-constexpr size_t kMaxRangesOfDie = 1 << 16;
-
-// May DIEs of this kind hold code below them?
-bool MayHoldCode(int tag) {
-  switch (tag) {
-    case DW_TAG_subprogram:
-    case DW_TAG_inlined_subroutine:
-    case DW_TAG_lexical_block:
-    case DW_TAG_try_block:
-    case DW_TAG_catch_block:
-    case DW_TAG_with_stmt:
-    case DW_TAG_namespace:
-    case DW_TAG_module:
-    case DW_TAG_class_type:
-    case DW_TAG_structure_type:
-    case DW_TAG_union_type:
-    case DW_TAG_interface_type:
-      return true;
-    default:
-      return false;
-  }
-}
 
 bool IsNamedScope(int tag) {
   return tag == DW_TAG_namespace || tag == DW_TAG_class_type ||
@@ -56,68 +36,46 @@ bool IsCplusplus(Dwarf_Die* unit_die) {
   }
 }
 
-// Attributes of a function or call, gathered in one pass.
-struct CallAttributes {
-  bool has_ranges = false;
-  bool has_origin = false;
-  Dwarf_Attribute origin{};
-  Dwarf_Word call_file = 0;
-  Dwarf_Word call_line = 0;
-  Dwarf_Word call_column = 0;
+uint64_t NumberOf(const FormValue& value) {
+  return value.is_constant() ? value.value : 0;
+}
+
+uint16_t Narrow(uint64_t value) {
+  return static_cast<uint16_t>(std::min<uint64_t>(value, UINT16_MAX));
+}
+
+// A unit to be walked.
+struct WalkedUnit {
+  DwarfFile* file = nullptr;  // with its DIEs
+  Dwarf_Die unit_die{};
+  uint64_t end = 0;  // offset
+  UnitFormat format;
+  UnitRanges ranges;
+  bool is_split = false;
 };
-
-int GatherAttribute(Dwarf_Attribute* attribute, void* context) {
-  auto* found = static_cast<CallAttributes*>(context);
-  switch (dwarf_whatattr(attribute)) {
-    case DW_AT_low_pc:
-    case DW_AT_ranges:
-      found->has_ranges = true;
-      break;
-    case DW_AT_abstract_origin:
-      found->has_origin = true;
-      found->origin = *attribute;
-      break;
-    case DW_AT_call_file:
-      dwarf_formudata(attribute, &found->call_file);
-      break;
-    case DW_AT_call_line:
-      dwarf_formudata(attribute, &found->call_line);
-      break;
-    case DW_AT_call_column:
-      dwarf_formudata(attribute, &found->call_column);
-      break;
-  }
-  return DWARF_CB_OK;
-}
-
-uint16_t Narrow(Dwarf_Word value) {
-  return static_cast<uint16_t>(std::min<Dwarf_Word>(value, UINT16_MAX));
-}
-
-// The parts of `ranges` that are in the code of the file.
-std::vector<RangeMap::Range> InCode(const DwarfFile& file,
-                                    std::vector<RangeMap::Range> ranges) {
-  std::erase_if(ranges, [&](RangeMap::Range& range) {
-    range.end = std::min(range.end, file.code_end());
-    return range.start < file.code_start() || range.start >= file.code_end();
-  });
-  return ranges;
-}
 
 class UnitWalk {
  public:
-  UnitWalk(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end,
-           bool has_scopes, const SplitUnit* split = nullptr)
-      : file_(file),
-        split_(split),
-        unit_die_(unit_die),
-        unit_end_(static_cast<const uint8_t*>(unit_die.addr) +
-                  (unit_end - dwarf_dieoffset(&unit_die))),
-        has_scopes_(has_scopes) {}
+  // `main` has the code.
+  UnitWalk(DwarfFile& main, WalkedUnit unit, bool has_scopes)
+      : code_start_(main.code_start()),
+        code_end_(main.code_end()),
+        has_alternate_(main.alternate() != nullptr && !unit.is_split),
+        has_scopes_(has_scopes),
+        unit_(std::move(unit)),
+        start_(dwarf_dieoffset(&unit_.unit_die)),
+        header_bytes_(dwarf_cuoffset(&unit_.unit_die)),
+        shapes_(unit_.file->ShapesOf(unit_.unit_die.cu, unit_.format)),
+        reader_({static_cast<const uint8_t*>(unit_.unit_die.addr),
+                 unit_.end - start_}) {}
 
   UnitIndex Run() {
-    Dwarf_Die die;
-    if (dwarf_child(&unit_die_, &die) == 0) Walk(die);
+    levels_.assign(1, Level());
+    const DieShape* unit = shapes_.Find(reader_.Uleb());
+    if (unit != nullptr && unit->has_children) {
+      shapes_.ReadSibling(*unit, reader_);
+      Walk();
+    }
     index_.ranges = RangeMap(std::move(ranges_));
     index_.calls.shrink_to_fit();
     index_.scopes.Shrink();
@@ -133,46 +91,98 @@ class UnitWalk {
     bool is_function = false;       // the parent may become a scope
   };
 
-  // Visits `die` and all that follows it, without recursion.
-  void Walk(Dwarf_Die die) {
-    levels_.assign(1, Level());
-    for (size_t count = 0;; ++count) {
-      if (count >= UnitIndex::kMaxDies ||
+  // Visits what follows the unit's DIE, without recursion.
+  void Walk() {
+    for (size_t count = 0; !reader_.AtEnd();) {
+      auto position = static_cast<uint32_t>(reader_.offset());
+      uint64_t code = reader_.Uleb();
+      if (code == 0) {
+        if (!Leave(position)) return;
+        continue;
+      }
+      const DieShape* shape = shapes_.Find(code);
+      if (shape == nullptr) return;
+      if (count++ >= UnitIndex::kMaxDies ||
           ranges_.size() >= UnitIndex::kMaxRanges) {
         index_.is_cut = true;
         return;
       }
-      int tag = dwarf_tag(&die);
-      uint32_t call = Visit(&die, tag);
-      Dwarf_Die next{};
-      if (levels_.size() < UnitIndex::kMaxDepth && MayHoldCode(tag) &&
-          dwarf_haschildren(&die) == 1) {
-        int result = dwarf_child(&die, &next);
-        if (result < 0) return;
-        if (result == 0) {
-          Enter(die, tag, call);
-          die = next;
-          continue;
-        }
-        next = {};
+      uint32_t call = levels_.back().call;
+      FormValue sibling;
+      if (shape->has_code) {
+        DieValues values = shapes_.ReadValues(*shape, reader_);
+        call = Visit(*shape, position, values);
+        sibling = values.sibling;
+      } else {
+        sibling = shapes_.ReadSibling(*shape, reader_);
+        if (shape->tag == DW_TAG_subprogram) call = Call::kNone;
       }
-      int result = dwarf_siblingof(&die, &next);
-      if (result < 0) return;
-      if (result > 0 && !Leave(die, &next)) return;
-      die = next;
+      if (!reader_.ok()) return;
+      if (!shape->has_children) continue;
+      if (!shape->may_hold_code || levels_.size() >= UnitIndex::kMaxDepth) {
+        if (!SkipChildren(position, sibling)) return;
+      } else if (!SkipNul()) {
+        Enter(position, *shape, call);
+      }
     }
   }
 
-  uint32_t OffsetOf(const void* position) const {
-    return static_cast<uint32_t>(static_cast<const uint8_t*>(position) -
-                                 static_cast<const uint8_t*>(unit_die_.addr));
+  // True for a list of children that is empty.
+  bool SkipNul() {
+    ByteReader next = reader_;
+    bool is_nul = next.U8() == 0 && next.ok();
+    if (is_nul) reader_ = next;
+    return is_nul;
   }
 
-  void Enter(const Dwarf_Die& parent, int tag, uint32_t call) {
+  // Goes on behind the children of the DIE at `position`, whose attributes have
+  // been read.
+  bool SkipChildren(uint64_t position, FormValue sibling) {
+    for (size_t depth = 1; depth > 0;) {
+      uint64_t target = TargetOf(sibling, position);
+      if (target > 0) {
+        reader_ = ByteReader(reader_.bytes(), target);
+        --depth;
+      }
+      sibling = {};
+      if (depth == 0) break;
+      position = reader_.offset();
+      uint64_t code = reader_.Uleb();
+      if (!reader_.ok()) return false;
+      if (code == 0) {
+        --depth;
+        continue;
+      }
+      const DieShape* shape = shapes_.Find(code);
+      if (shape == nullptr) return false;
+      FormValue next = shapes_.ReadSibling(*shape, reader_);
+      if (!shape->has_children) continue;
+      ++depth;
+      sibling = next;
+    }
+    return true;
+  }
+
+  // Where a sibling is, from the unit's DIE; 0 unless that is behind
+  // `position`.
+  uint64_t TargetOf(const FormValue& sibling, uint64_t position) const {
+    bool is_here = IsUnitReference(sibling.form) &&
+                   sibling.value > header_bytes_ + position &&
+                   sibling.value - header_bytes_ <= reader_.bytes().size();
+    return is_here ? sibling.value - header_bytes_ : 0;
+  }
+
+  static bool IsUnitReference(uint16_t form) {
+    return form == DW_FORM_ref1 || form == DW_FORM_ref2 ||
+           form == DW_FORM_ref4 || form == DW_FORM_ref8 ||
+           form == DW_FORM_ref_udata;
+  }
+
+  void Enter(uint32_t position, const DieShape& shape, uint32_t call) {
     Level level{.call = call,
-                .start = OffsetOf(parent.addr),
-                .is_function = tag == DW_TAG_subprogram};
-    if (has_scopes_ && IsNamedScope(tag)) {
+                .start = position,
+                .is_function = shape.tag == DW_TAG_subprogram};
+    if (has_scopes_ && IsNamedScope(shape.tag)) {
       level.scope = index_.scopes.Add(level.start, EnclosingScope());
     }
     levels_.push_back(level);
@@ -197,77 +207,103 @@ class UnitWalk {
     return level.scope;
   }
 
-  // At the end of a list of siblings libdw leaves the address of the closing
-  // NUL in `next`. The DIE after it is the parent's sibling; finding that from
-  // the parent would walk its children again, once for each level.
-  bool Leave(const Dwarf_Die& last, Dwarf_Die* next) {
-    auto* position = static_cast<const uint8_t*>(next->addr);
-    if (position == nullptr || position <= last.addr) return false;
-    do {
-      if (levels_.back().scope != Scope::kNone) {
-        index_.scopes.Close(levels_.back().scope, OffsetOf(position));
-      }
-      levels_.pop_back();
-      if (levels_.empty() || ++position >= unit_end_) return false;
-    } while (*position == 0);
-    *next = {};
-    next->addr = const_cast<uint8_t*>(position);
-    next->cu = last.cu;
-    return true;
+  // At the NUL that ends a list of siblings. False at the end of the unit's.
+  bool Leave(uint32_t position) {
+    if (levels_.back().scope != Scope::kNone) {
+      index_.scopes.Close(levels_.back().scope, position);
+    }
+    levels_.pop_back();
+    return !levels_.empty();
   }
 
-  // The innermost call for the children of `die`.
-  uint32_t Visit(Dwarf_Die* die, int tag) {
+  // The innermost call for the children of a function or call with code.
+  uint32_t Visit(const DieShape& shape, uint32_t position,
+                 const DieValues& values) {
     uint32_t around = levels_.back().call;
-    bool is_function = tag == DW_TAG_subprogram;
-    if (!is_function && tag != DW_TAG_inlined_subroutine) return around;
-    CallAttributes attributes;
-    dwarf_getattrs(die, GatherAttribute, &attributes, 0);
-    if (!attributes.has_ranges) return is_function ? Call::kNone : around;
+    bool is_function = shape.tag == DW_TAG_subprogram;
     auto number = static_cast<uint32_t>(index_.calls.size());
     size_t ranges_before = ranges_.size();
-    for (RangeMap::Range range : RangesOf(die)) {
-      range.priority = static_cast<uint32_t>(levels_.size());
-      range.value = number;
-      ranges_.push_back(range);
-    }
-    if (ranges_.size() == ranges_before) return around;
+    unit_.ranges.Append(values, ranges_);
+    if (!KeepCode(ranges_before, number)) return around;
     index_.calls.push_back(
-        {.named_by = NamedBy(die, is_function, attributes),
+        {.named_by = NamedBy(position, is_function, values.origin),
          .parent = is_function ? Call::kNone : around,
          .call_line = static_cast<uint32_t>(
-             std::min<Dwarf_Word>(attributes.call_line, UINT32_MAX)),
-         .call_file = Narrow(attributes.call_file),
-         .call_column = Narrow(attributes.call_column)});
+             std::min<uint64_t>(NumberOf(values.call_line), UINT32_MAX)),
+         .call_file = Narrow(NumberOf(values.call_file)),
+         .call_column = Narrow(NumberOf(values.call_column))});
     return number;
   }
 
-  std::vector<RangeMap::Range> RangesOf(Dwarf_Die* die) {
-    return split_ != nullptr ? InCode(file_, split_->RangesOf(die))
-                             : CodeRanges(file_, die);
+  // Keeps what lies in the code of the file of the ranges from `first` on, as
+  // those of a call. False if that is nothing.
+  bool KeepCode(size_t first, uint32_t call) {
+    auto kept = ranges_.begin() + static_cast<ptrdiff_t>(first);
+    for (auto range = kept; range != ranges_.end(); ++range) {
+      if (range->start < code_start_ || range->start >= code_end_) continue;
+      *kept++ = {.start = range->start,
+                 .end = std::min(range->end, code_end_),
+                 .priority = static_cast<uint32_t>(levels_.size()),
+                 .value = call};
+    }
+    ranges_.erase(kept, ranges_.end());
+    return ranges_.size() > first;
   }
 
   // Inlined calls share the names of their abstract origin.
-  DieRef NamedBy(Dwarf_Die* die, bool is_function, CallAttributes& attributes) {
-    Dwarf_Die origin;
-    if (!is_function && attributes.has_origin &&
-        FollowReference(&attributes.origin, &origin)) {
-      return {.offset = dwarf_dieoffset(&origin),
-              .is_alternate = dwarf_cu_getdwarf(origin.cu) !=
-                              dwarf_cu_getdwarf(unit_die_.cu)};
+  DieRef NamedBy(uint32_t position, bool is_function,
+                 const FormValue& origin) const {
+    DieRef own{.offset = start_ + position};
+    if (is_function) return own;
+    if (IsUnitReference(origin.form)) {
+      bool is_here = origin.value < header_bytes_ + reader_.bytes().size();
+      return is_here ? DieRef{.offset = start_ - header_bytes_ + origin.value}
+                     : own;
     }
-    return {.offset = dwarf_dieoffset(die)};
+    switch (origin.form) {
+      case DW_FORM_ref_addr:
+        return {.offset = origin.value};
+      case DW_FORM_GNU_ref_alt:
+      case DW_FORM_ref_sup4:
+      case DW_FORM_ref_sup8:
+        return has_alternate_
+                   ? DieRef{.offset = origin.value, .is_alternate = true}
+                   : own;
+      default:
+        return own;
+    }
   }
 
-  DwarfFile& file_;
-  const SplitUnit* const split_;
-  Dwarf_Die unit_die_;
-  const void* unit_end_;
+  const uint64_t code_start_;
+  const uint64_t code_end_;
+  const bool has_alternate_;
   const bool has_scopes_;
+  WalkedUnit unit_;
+  const uint64_t start_;         // offset of the unit's DIE
+  const uint64_t header_bytes_;  // before it
+  const DieShapes& shapes_;
+  ByteReader reader_;          // from the unit's DIE
   std::vector<Level> levels_;  // never empty during the walk
   std::vector<RangeMap::Range> ranges_;
   UnitIndex index_;
 };
+
+// Nothing when the unit is of another file.
+std::optional<WalkedUnit> Describe(DwarfFile& file, Dwarf_Die unit_die,
+                                   uint64_t end) {
+  UnitFormat format;
+  if (dwarf_cu_getdwarf(unit_die.cu) != file.dwarf() ||
+      end < dwarf_dieoffset(&unit_die) ||
+      dwarf_cu_info(unit_die.cu, &format.version, nullptr, nullptr, nullptr,
+                    nullptr, &format.address_size, &format.offset_size) != 0) {
+    return std::nullopt;
+  }
+  return WalkedUnit{.file = &file,
+                    .unit_die = unit_die,
+                    .end = end,
+                    .format = format,
+                    .ranges = RangesOfUnit(file, unit_die, format)};
+}
 
 }  // namespace
 
@@ -279,7 +315,7 @@ std::vector<RangeMap::Range> CodeRanges(DwarfFile& file, Dwarf_Die* die) {
   ptrdiff_t offset = 0;
   while ((offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0) {
     if (start < file.code_start() || start >= file.code_end()) continue;
-    if (ranges.size() >= kMaxRangesOfDie) break;
+    if (ranges.size() >= UnitRanges::kMaxRangesOfDie) break;
     ranges.push_back({.start = start, .end = std::min(end, file.code_end())});
   }
   return ranges;
@@ -297,15 +333,31 @@ std::optional<LineHeader> UnitLineHeader(const LineSections& sections,
 }
 
 ScopeTable BuildScopes(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end) {
-  return UnitWalk(file, unit_die, unit_end, true).Run().scopes;
+  auto unit = Describe(file, unit_die, unit_end);
+  if (!unit && file.alternate() != nullptr) {
+    unit = Describe(*file.alternate(), unit_die, unit_end);
+  }
+  return unit ? UnitWalk(file, *unit, true).Run().scopes : ScopeTable();
 }
 
 UnitIndex BuildUnitIndex(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end,
                          const SplitUnit* split) {
-  Dwarf_Die walked = split != nullptr ? split->unit_die() : unit_die;
-  if (split != nullptr) unit_end = split->end_offset();
-  bool has_scopes = IsCplusplus(&walked);
-  UnitIndex index = UnitWalk(file, walked, unit_end, has_scopes, split).Run();
+  UnitIndex index;
+  std::optional<WalkedUnit> unit;
+  if (split == nullptr) {
+    unit = Describe(file, unit_die, unit_end);
+  } else {
+    unit.emplace(WalkedUnit{.file = &split->file(),
+                            .unit_die = split->unit_die(),
+                            .end = split->end_offset(),
+                            .format = split->format(),
+                            .ranges = split->ranges(),
+                            .is_split = true});
+  }
+  if (unit) {
+    bool has_scopes = IsCplusplus(&unit->unit_die);
+    index = UnitWalk(file, *unit, has_scopes).Run();
+  }
   if (auto header = UnitLineHeader(file.line_sections(), &unit_die)) {
     RangeMap unit_ranges(CodeRanges(file, &unit_die));
     index.lines = LineTable(*header, [&](uint64_t address) {

@@ -3,38 +3,54 @@
 #include <dwarf.h>
 
 #include <algorithm>
+#include <array>
+#include <limits>
 
 #include "symbolizer/byte_reader.h"
 
 namespace pprofd {
 namespace {
 
-// A row of the matrix before it is packed.
+// A row of the matrix.
 struct Row {
   uint64_t address = 0;
-  uint64_t line = 1;
-  uint64_t file = 1;
-  uint64_t column = 0;
+  LineRow packed;  // but for its offset
 };
 
+// Rows from `first` up to `last`, by address, are code up to `end`.
 struct Sequence {
-  std::vector<Row> rows;  // by address
+  size_t first = 0;
+  size_t last = 0;
+  uint64_t start = 0;
   uint64_t end = 0;
 };
 
-// Runs the opcodes of one unit and hands out sequences as they end.
+// What is left of a number where fewer bits do.
+template <typename T>
+T Narrow(uint64_t value, T most = std::numeric_limits<T>::max()) {
+  return static_cast<T>(std::min<uint64_t>(value, most));
+}
+
+// Runs the opcodes of one unit.
 class Machine {
  public:
-  Machine(const LineHeader& header, std::function<void(Sequence)> on_sequence)
-      : header_(header),
-        on_sequence_(std::move(on_sequence)),
-        reader_(header.program) {}
+  Machine(const LineHeader& header,
+          const std::function<bool(uint64_t address)>& is_code)
+      : header_(header), is_code_(is_code), reader_(header.program) {
+    for (unsigned i = 0; i + header.opcode_base < steps_.size(); ++i) {
+      steps_[i + header.opcode_base] = {
+          .address = i / header.line_range * header.min_instruction_bytes,
+          .line = header.line_base + static_cast<int>(i % header.line_range)};
+    }
+  }
 
   void Run() {
     while (reader_.ok() && !reader_.AtEnd()) {
       uint8_t opcode = reader_.U8();
       if (opcode >= header_.opcode_base) {
-        Special(opcode);
+        address_ += steps_[opcode].address;
+        line_ += static_cast<int64_t>(steps_[opcode].line);
+        AddRow();
       } else if (opcode == 0) {
         Extended();
       } else {
@@ -43,39 +59,48 @@ class Machine {
     }
   }
 
+  const std::vector<Row>& rows() const { return rows_; }
+  std::vector<Sequence>& sequences() { return sequences_; }
+
  private:
+  // What a special opcode does.
+  struct SpecialStep {
+    unsigned address = 0;
+    int line = 0;
+  };
+
   void AddRow() {
-    if (row_count_++ < LineTable::kMaxRows) sequence_.rows.push_back(row_);
-  }
-  void Advance(uint64_t operations) {
-    row_.address += operations * header_.min_instruction_bytes;
-  }
-  void Special(uint8_t opcode) {
-    unsigned adjusted = opcode - header_.opcode_base;
-    Advance(adjusted / header_.line_range);
-    row_.line +=
-        static_cast<int64_t>(header_.line_base) + adjusted % header_.line_range;
-    AddRow();
+    if (row_count_++ >= LineTable::kMaxRows) return;
+    if (rows_.size() > first_ && address_ < rows_.back().address) {
+      is_sorted_ = false;
+    }
+    rows_.push_back({.address = address_,
+                     .packed = {.offset = 0,
+                                .line = Narrow<uint32_t>(line_),
+                                .file = file_,
+                                .column = column_}});
   }
   void Standard(uint8_t opcode) {
     switch (opcode) {
       case DW_LNS_copy:
         return AddRow();
       case DW_LNS_advance_pc:
-        return Advance(reader_.Uleb());
+        address_ += reader_.Uleb() * header_.min_instruction_bytes;
+        return;
       case DW_LNS_advance_line:
-        row_.line += reader_.Sleb();
+        line_ += static_cast<uint64_t>(reader_.Sleb());
         return;
       case DW_LNS_set_file:
-        row_.file = reader_.Uleb();
+        file_ = Narrow<uint16_t>(reader_.Uleb(), LineRow::kNoFile - 1);
         return;
       case DW_LNS_set_column:
-        row_.column = reader_.Uleb();
+        column_ = Narrow<uint16_t>(reader_.Uleb());
         return;
       case DW_LNS_const_add_pc:
-        return Advance((255 - header_.opcode_base) / header_.line_range);
+        address_ += steps_[255].address;
+        return;
       case DW_LNS_fixed_advance_pc:
-        row_.address += reader_.U16();
+        address_ += reader_.U16();
         return;
       default:  // has no effect on what we keep
         for (uint8_t i = 0; i < header_.opcode_lengths[opcode - 1]; ++i) {
@@ -89,34 +114,50 @@ class Machine {
     if (length == 0) return;
     switch (operands.U8()) {
       case DW_LNE_end_sequence:
-        sequence_.end = row_.address;
-        on_sequence_(std::move(sequence_));
-        sequence_ = Sequence();
-        row_ = Row();
-        return;
+        return EndSequence();
       case DW_LNE_set_address:
-        row_.address = operands.Unsigned(length - 1);
+        address_ = operands.Unsigned(length - 1);
         return;
     }
   }
+  void EndSequence() {
+    if (!is_sorted_) {
+      std::stable_sort(
+          rows_.begin() + static_cast<ptrdiff_t>(first_), rows_.end(),
+          [](const Row& a, const Row& b) { return a.address < b.address; });
+    }
+    bool is_kept = rows_.size() > first_ && rows_[first_].address < address_ &&
+                   is_code_(rows_[first_].address);
+    if (is_kept) {
+      sequences_.push_back({.first = first_,
+                            .last = rows_.size(),
+                            .start = rows_[first_].address,
+                            .end = address_});
+    } else {
+      rows_.resize(first_);
+    }
+    first_ = rows_.size();
+    is_sorted_ = true;
+    address_ = 0;
+    line_ = 1;
+    file_ = 1;
+    column_ = 0;
+  }
 
   const LineHeader& header_;
-  std::function<void(Sequence)> on_sequence_;
+  const std::function<bool(uint64_t address)>& is_code_;
   ByteReader reader_;
-  Row row_;
-  Sequence sequence_;
+  std::array<SpecialStep, 256> steps_{};  // by opcode
+  uint64_t address_ = 0;
+  uint64_t line_ = 1;
+  uint16_t file_ = 1;
+  uint16_t column_ = 0;
+  size_t first_ = 0;  // row of the sequence
+  bool is_sorted_ = true;
   size_t row_count_ = 0;
+  std::vector<Row> rows_;
+  std::vector<Sequence> sequences_;
 };
-
-LineRow Pack(const Row& row, uint64_t base) {
-  return {
-      .offset = static_cast<uint32_t>(row.address - base),
-      .line = static_cast<uint32_t>(std::min<uint64_t>(row.line, UINT32_MAX)),
-      .file = static_cast<uint16_t>(
-          std::min<uint64_t>(row.file, LineRow::kNoFile - 1)),
-      .column =
-          static_cast<uint16_t>(std::min<uint64_t>(row.column, UINT16_MAX))};
-}
 
 bool SameLine(const LineRow& a, const LineRow& b) {
   return a.line == b.line && a.file == b.file && a.column == b.column;
@@ -133,29 +174,23 @@ void Append(std::vector<LineRow>& rows, const LineRow& row) {
 
 LineTable::LineTable(const LineHeader& header,
                      const std::function<bool(uint64_t address)>& is_code) {
-  std::vector<Sequence> sequences;
-  Machine machine(header, [&](Sequence sequence) {
-    std::stable_sort(
-        sequence.rows.begin(), sequence.rows.end(),
-        [](const Row& a, const Row& b) { return a.address < b.address; });
-    if (sequence.rows.empty()) return;
-    uint64_t start = sequence.rows.front().address;
-    if (start >= sequence.end || !is_code(start)) return;
-    sequences.push_back(std::move(sequence));
-  });
+  Machine machine(header, is_code);
   machine.Run();
-  std::sort(sequences.begin(), sequences.end(),
-            [](const Sequence& a, const Sequence& b) {
-              return a.rows.front().address < b.rows.front().address;
-            });
+  std::vector<Sequence>& sequences = machine.sequences();
+  std::sort(
+      sequences.begin(), sequences.end(),
+      [](const Sequence& a, const Sequence& b) { return a.start < b.start; });
   if (sequences.empty()) return;
-  base_ = sequences.front().rows.front().address;
+  base_ = sequences.front().start;
   uint64_t covered_until = base_;
   for (const Sequence& sequence : sequences) {
     if (sequence.end - base_ >= UINT32_MAX) break;
-    for (const Row& row : sequence.rows) {
+    for (size_t i = sequence.first; i < sequence.last; ++i) {
+      const Row& row = machine.rows()[i];
       if (row.address < covered_until || row.address >= sequence.end) continue;
-      Append(rows_, Pack(row, base_));
+      LineRow packed = row.packed;
+      packed.offset = static_cast<uint32_t>(row.address - base_);
+      Append(rows_, packed);
     }
     if (sequence.end <= covered_until) continue;
     covered_until = sequence.end;

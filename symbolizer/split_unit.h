@@ -4,7 +4,7 @@
 // ranges either lists beside it (DWARF 5) or in the main file (GNU's form for
 // DWARF 4). libdw would open the other file itself to follow them, hence ours.
 // Borrows: both files. Thread: one owner at a time.
-// Bound: kMaxRangesOfDie.
+// Bound: that of UnitRanges.
 #ifndef SYMBOLIZER_SPLIT_UNIT_H_
 #define SYMBOLIZER_SPLIT_UNIT_H_
 
@@ -12,12 +12,10 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "symbolizer/dwarf_file.h"
-#include "symbolizer/range_map.h"
+#include "symbolizer/unit_ranges.h"
 
 namespace pprofd {
 
@@ -35,39 +33,26 @@ std::optional<Skeleton> ReadSkeleton(Dwarf_Die unit_die);
 
 class SplitUnit {
  public:
-  static constexpr size_t kMaxRangesOfDie = 1 << 16;
-
   // Nothing when `unit_die` of `split` cannot be read.
   static std::optional<SplitUnit> Open(DwarfFile& main,
                                        const Skeleton& skeleton,
                                        DwarfFile& split, Dwarf_Die unit_die);
 
-  Dwarf* dwarf() const { return dwarf_; }
+  DwarfFile& file() const { return *file_; }
+  Dwarf* dwarf() const { return file_->dwarf(); }
   Dwarf_Die unit_die() const { return unit_die_; }
   uint64_t end_offset() const { return end_offset_; }
-
-  // Address ranges of a DIE of the unit.
-  std::vector<RangeMap::Range> RangesOf(Dwarf_Die* die) const;
+  const UnitFormat& format() const { return format_; }
+  const UnitRanges& ranges() const { return ranges_; }
 
  private:
   SplitUnit() = default;
 
-  std::span<const uint8_t> ValueOf(const Dwarf_Attribute& attribute) const;
-  std::optional<uint64_t> AddressAt(uint64_t index) const;
-  std::optional<uint64_t> AddressOf(Dwarf_Attribute* attribute) const;
-  // Offset of a list in `lists_`.
-  std::optional<uint64_t> ListOf(Dwarf_Attribute* attribute) const;
-  std::vector<RangeMap::Range> ReadList4(uint64_t offset) const;
-  std::vector<RangeMap::Range> ReadList5(uint64_t offset) const;
-
-  Dwarf* dwarf_ = nullptr;
+  DwarfFile* file_ = nullptr;
   Dwarf_Die unit_die_{};
   uint64_t end_offset_ = 0;
-  uint16_t version_ = 0;
-  uint8_t offset_size_ = 4;
-  uint64_t base_ = 0;
-  std::span<const uint8_t> addresses_;
-  std::span<const uint8_t> lists_;  // of this unit and those after it
+  UnitFormat format_;
+  UnitRanges ranges_;
 };
 
 }  // namespace pprofd
