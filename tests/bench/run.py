@@ -14,7 +14,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-SECTIONS = ("bpf", "daemon", "slowdown", "memory", "stacks")
+SECTIONS = ("bpf", "daemon", "slowdown", "memory", "stacks", "symbolizer")
 
 
 def parse_arguments():
@@ -60,6 +60,7 @@ def measure(arguments, build, directory, otel):
     import memory
     import peers
     import slowdown
+    import symbolizing
     import target_process
     binaries = build / "tests" / "bench"
     targets = target_process.Targets(directory)
@@ -89,6 +90,11 @@ def measure(arguments, build, directory, otel):
         if "stacks" in arguments.only:
             found = completeness.Completeness(directory, targets, otel)
             found.measure()
+            done.append(found)
+        if "symbolizer" in arguments.only:
+            found = symbolizing.Symbolizing(binaries, directory,
+                                            arguments.pprofd.resolve())
+            found.measure(arguments.rounds)
             done.append(found)
     finally:
         targets.kill_all()
