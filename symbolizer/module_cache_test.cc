@@ -174,6 +174,7 @@ TEST_F(ModuleCacheTest, KeepsThatThereIsNoName) {
     EXPECT_EQ(
         std::ranges::count(attempts, "symbol cache: 1 addresses from disk"),
         round);
+    symbolizer.SaveAll();
   }
 }
 
