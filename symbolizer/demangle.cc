@@ -98,8 +98,11 @@ size_t SkipQualifiers(std::string_view text, size_t offset) {
 }
 
 // 'lambda0'(int) → {lambda(int)#2}, 'unnamed' → {unnamed type#1}: the form
-// that other tools print.
-std::string RenameClosures(std::string_view text) {
+// that other tools print. Deeper inside of one another than kMaxClosures they
+// stay as they are.
+std::string RenameClosures(std::string_view text, int depth = 0) {
+  constexpr int kMaxClosures = 16;
+  if (depth > kMaxClosures) return std::string(text);
   std::string out;
   size_t i = 0;
   while (i < text.size()) {
@@ -121,7 +124,7 @@ std::string RenameClosures(std::string_view text) {
     std::string parameters;
     if (is_lambda && i < text.size() && text[i] == '(') {
       size_t end = SkipBrackets(text, i);
-      parameters = RenameClosures(text.substr(i, end - i));
+      parameters = RenameClosures(text.substr(i, end - i), depth + 1);
       i = end;
     }
     out += is_lambda ? "{lambda" + parameters : std::string("{unnamed type");
@@ -280,7 +283,10 @@ std::string PresentSourceName(const std::string& name, DemangleStyle style) {
   constexpr std::string_view kLambda = "<lambda";
   bool is_cplusplus = name.find('<') != std::string::npos ||
                       name.find("::") != std::string::npos;
-  if (style == DemangleStyle::kNone || !is_cplusplus) return name;
+  if (style == DemangleStyle::kNone || !is_cplusplus ||
+      name.size() > kMaxMangledBytes) {
+    return name;
+  }
   std::string renamed;
   for (size_t i = 0; i < name.size();) {
     std::string_view rest = std::string_view(name).substr(i);

@@ -28,7 +28,7 @@ std::string Demangle(const std::string& linkage_name, DemangleStyle style);
 
 // The same for a function that has only the name of the debug information:
 // `f<int>`, `ns::<lambda(int)>::operator()`. Names of Go and C stay as they
-// are.
+// are, and so do names above kMaxMangledBytes.
 std::string PresentSourceName(const std::string& name, DemangleStyle style);
 
 // Without parameter lists, and without template arguments unless kept; the text

@@ -138,5 +138,26 @@ TEST(Demangle, SurvivesUnbalancedText) {
   }
 }
 
+// Each text reads as the start of a closure inside of the one before.
+TEST(Demangle, NamesThatLookLikeEndlessClosuresComeBack) {
+  std::string part;
+  for (int i = 0; i < 100; ++i) part += "'lambda'(";
+  std::string mangled = "_Z1f" + std::to_string(part.size()) + part;
+  for (int i = 0; i < 250; ++i) mangled += "S_";
+  for (DemangleStyle style : {DemangleStyle::kShort, DemangleStyle::kTemplates,
+                              DemangleStyle::kFull}) {
+    std::string name = Demangle(mangled, style);
+    EXPECT_LE(name.size(), 1u << 20);
+    if (style == DemangleStyle::kFull) {
+      EXPECT_GT(name.size(), 200u << 10);
+    }
+  }
+}
+
+TEST(Demangle, LongSourceNamesComeBackUnchanged) {
+  const std::string name = "f<" + std::string(64 << 10, '<');
+  EXPECT_TRUE(PresentSourceName(name, DemangleStyle::kShort) == name);
+}
+
 }  // namespace
 }  // namespace pprofd
