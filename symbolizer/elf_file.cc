@@ -20,6 +20,7 @@ constexpr uint64_t kMaxSegments = 4096;
 constexpr uint64_t kMaxNameBytes = 255;
 constexpr uint64_t kMaxFileBytes = uint64_t{8} << 30;
 constexpr uint64_t kMaxBuildIdBytes = 64;
+constexpr uint64_t kMaxNoteBytes = 1 << 20;  // of all notes of a file
 
 Status Corrupt(std::string message) {
   return Status(StatusCode::kCorrupt, std::move(message));
@@ -230,6 +231,19 @@ const ElfSection* ElfFile::FindSection(std::string_view name) const {
   return nullptr;
 }
 
+Result<std::span<const uint8_t>> ElfFile::ViewSection(
+    const ElfSection& section) const {
+  if (section.type == SHT_NOBITS || section.type == SHT_NULL) {
+    return Status(StatusCode::kNotFound, section.name + ": no bytes in file");
+  }
+  if ((section.flags & SHF_COMPRESSED) != 0) {
+    return Status(StatusCode::kUnsupported, section.name + ": compressed");
+  }
+  auto raw = Slice(bytes_, section.offset.value, section.size);
+  if (!raw) return Corrupt(section.name + ": outside the file");
+  return *raw;
+}
+
 Result<std::span<const uint8_t>> ElfFile::ReadSection(
     const ElfSection& section, std::vector<uint8_t>& storage,
     uint64_t max_bytes) const {
@@ -256,17 +270,22 @@ Result<std::span<const uint8_t>> ElfFile::ReadSection(
 }
 
 BuildId ElfFile::build_id() const {
+  uint64_t budget = kMaxNoteBytes;
+  auto find_in = [&](uint64_t offset, uint64_t size) -> std::optional<BuildId> {
+    auto notes = Slice(bytes_, offset, size);
+    if (!notes) return std::nullopt;
+    auto read = notes->first(std::min<uint64_t>(notes->size(), budget));
+    budget -= read.size();
+    return FindBuildIdNote(read);
+  };
   for (const ElfSection& section : sections_) {
     if (section.type != SHT_NOTE) continue;
-    auto notes = Slice(bytes_, section.offset.value, section.size);
-    if (!notes) continue;
-    if (auto id = FindBuildIdNote(*notes)) return *id;
+    if (auto id = find_in(section.offset.value, section.size)) return *id;
   }
   for (const ElfSegment& segment : segments_) {
     if (segment.type != PT_NOTE) continue;
-    auto notes = Slice(bytes_, segment.offset.value, segment.file_size);
-    if (!notes) continue;
-    if (auto id = FindBuildIdNote(*notes)) return *id;
+    auto id = find_in(segment.offset.value, segment.file_size);
+    if (id) return *id;
   }
   return BuildId();
 }

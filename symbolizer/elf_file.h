@@ -59,6 +59,11 @@ class ElfFile {
   // The first section of that exact name; nullptr if none.
   const ElfSection* FindSection(std::string_view name) const;
 
+  // Bytes of a section that loaders and runtimes read, and that is therefore
+  // never compressed. NotFound: it has none in this file. Unsupported: it is
+  // compressed all the same. Corrupt: outside the file.
+  Result<std::span<const uint8_t>> ViewSection(const ElfSection& section) const;
+
   // Bytes of a section. Compressed ones (SHF_COMPRESSED with zlib or zstd, and
   // the older .zdebug_ form) are decompressed into `storage`, which must
   // outlive the span. NotFound: the section has no bytes in this file. Corrupt:
@@ -67,7 +72,8 @@ class ElfFile {
       const ElfSection& section, std::vector<uint8_t>& storage,
       uint64_t max_bytes = uint64_t{1} << 30) const;
 
-  // GNU note of a section or PT_NOTE segment; empty if there is none.
+  // GNU note of a section or PT_NOTE segment; empty if there is none in the
+  // first megabyte of them.
   BuildId build_id() const;
 
   // Through PT_LOAD segments; none outside every segment's file part.

@@ -3,7 +3,6 @@
 #include <elf.h>
 
 #include <cstring>
-#include <vector>
 
 #include "symbolizer/byte_reader.h"
 #include "symbolizer/symbol_table.h"
@@ -14,6 +13,7 @@ namespace {
 constexpr uint64_t kStubBytes = 16;
 constexpr uint64_t kShortStubBytes = 8;  // in .plt.got
 constexpr size_t kMaxNameBytes = 4096;
+constexpr uint64_t kMaxRelocationBytes = 64 << 20;  // read for one name
 
 const ElfSection* FindPltSection(const ElfFile& file, ModuleAddr address) {
   for (const ElfSection& section : file.sections()) {
@@ -29,8 +29,7 @@ const ElfSection* FindPltSection(const ElfFile& file, ModuleAddr address) {
 // The address of the slot that the stub at `address` jumps through.
 std::optional<uint64_t> FindSlot(const ElfFile& file, const ElfSection& plt,
                                  ModuleAddr address) {
-  std::vector<uint8_t> storage;
-  auto bytes = file.ReadSection(plt, storage);
+  auto bytes = file.ViewSection(plt);
   if (!bytes.ok()) return std::nullopt;
   uint64_t size = plt.entry_size == kShortStubBytes || plt.name == ".plt.got"
                       ? kShortStubBytes
@@ -56,8 +55,7 @@ std::string SymbolName(const ElfFile& file, const ElfSection& relocations,
   const ElfSection& symbols = file.sections()[relocations.link];
   if (symbols.link >= file.sections().size()) return "";
   const ElfSection& strings = file.sections()[symbols.link];
-  std::vector<uint8_t> storage;
-  auto bytes = file.ReadSection(symbols, storage);
+  auto bytes = file.ViewSection(symbols);
   if (!bytes.ok() || number >= bytes->size() / sizeof(Elf64_Sym)) return "";
   Elf64_Sym symbol;
   std::memcpy(&symbol, bytes->data() + number * sizeof(symbol), sizeof(symbol));
@@ -74,11 +72,13 @@ std::optional<std::string> PltName(const ElfFile& file, ModuleAddr address) {
   if (plt == nullptr) return std::nullopt;
   auto slot = FindSlot(file, *plt, address);
   if (!slot) return std::nullopt;
+  uint64_t budget = kMaxRelocationBytes;
   for (const ElfSection& section : file.sections()) {
     if (section.type != SHT_RELA) continue;
-    std::vector<uint8_t> storage;
-    auto bytes = file.ReadSection(section, storage);
+    auto bytes = file.ViewSection(section);
     if (!bytes.ok()) continue;
+    if (bytes->size() > budget) return std::nullopt;
+    budget -= bytes->size();
     for (uint64_t offset = 0; offset + sizeof(Elf64_Rela) <= bytes->size();
          offset += sizeof(Elf64_Rela)) {
       Elf64_Rela relocation;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace pprofd {
@@ -84,10 +85,11 @@ std::optional<Candidate> ToCandidate(const ElfFile& file,
 void ReadSymbols(const ElfFile& file, const ElfSection& section,
                  uint64_t names_base, std::vector<Candidate>& candidates) {
   const ElfSection* strings = StringsOf(file, section);
-  std::vector<uint8_t> storage;
-  auto bytes = file.ReadSection(section, storage);
+  auto bytes = file.ViewSection(section);
   if (strings == nullptr || !bytes.ok()) return;
-  for (uint64_t offset = 0; offset + sizeof(Elf64_Sym) <= bytes->size() &&
+  uint64_t end = std::min<uint64_t>(
+      bytes->size(), SymbolTable::kMaxEntries * sizeof(Elf64_Sym));
+  for (uint64_t offset = 0; offset + sizeof(Elf64_Sym) <= end &&
                             candidates.size() < SymbolTable::kMaxSymbols;
        offset += sizeof(Elf64_Sym)) {
     Elf64_Sym symbol;
@@ -108,24 +110,38 @@ void ReadSymbols(const ElfFile& file, const ElfSection& section,
   }
 }
 
-// Best name first among candidates of one start.
+// What a candidate of one start is preferred for, before its name.
+auto KeyOf(const Candidate& c) {
+  return std::tuple(c.start, c.type_rank, c.size == 0, c.binding_rank);
+}
+
+bool HasBetterName(const ElfFile& file, uint64_t names_base, const Candidate& a,
+                   const Candidate& b) {
+  std::string_view a_name =
+      NameAt(file, {names_base + a.name}, kComparedNameBytes);
+  std::string_view b_name =
+      NameAt(file, {names_base + b.name}, kComparedNameBytes);
+  return std::tuple(LeadingUnderscores(a_name), a_name.size(), a_name) <
+         std::tuple(LeadingUnderscores(b_name), b_name.size(), b_name);
+}
+
+// Best candidate first among those of one start. Names are long to compare, so
+// each is compared with the best only.
 void SortBestFirst(const ElfFile& file, uint64_t names_base,
                    std::vector<Candidate>& candidates) {
-  auto key = [](const Candidate& c) {
-    return std::tuple(c.start, c.type_rank, c.size == 0, c.binding_rank);
-  };
-  auto better = [&](const Candidate& a, const Candidate& b) {
-    auto a_key = key(a);
-    auto b_key = key(b);
-    if (a_key != b_key) return a_key < b_key;
-    std::string_view a_name =
-        NameAt(file, {names_base + a.name}, kComparedNameBytes);
-    std::string_view b_name =
-        NameAt(file, {names_base + b.name}, kComparedNameBytes);
-    return std::tuple(LeadingUnderscores(a_name), a_name.size(), a_name) <
-           std::tuple(LeadingUnderscores(b_name), b_name.size(), b_name);
-  };
-  std::sort(candidates.begin(), candidates.end(), better);
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Candidate& a, const Candidate& b) {
+              return KeyOf(a) < KeyOf(b);
+            });
+  size_t best = 0;
+  for (size_t i = 1; i < candidates.size(); ++i) {
+    if (KeyOf(candidates[i]) != KeyOf(candidates[best])) {
+      best = i;
+    } else if (HasBetterName(file, names_base, candidates[i],
+                             candidates[best])) {
+      std::swap(candidates[i], candidates[best]);
+    }
+  }
 }
 
 // Start of the first of `named` that ends after `start`. `named` is by address.

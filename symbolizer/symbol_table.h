@@ -10,7 +10,7 @@
 // Names stay in the file: the table holds 12 bytes a symbol and asks for the
 // file's bytes when a name is wanted.
 // Thread: immutable once built.
-// Bound: kMaxSymbols.
+// Bound: kMaxSymbols, kMaxEntries.
 #ifndef SYMBOLIZER_SYMBOL_TABLE_H_
 #define SYMBOLIZER_SYMBOL_TABLE_H_
 
@@ -27,6 +27,7 @@ namespace pprofd {
 class SymbolTable {
  public:
   static constexpr size_t kMaxSymbols = 4 << 20;
+  static constexpr size_t kMaxEntries = 16 << 20;  // of one section
 
   // Functions of `file`; empty when it has none. Symbols without a size take
   // no bytes that `beside`, another table of the same code, has a name for.
@@ -46,7 +47,7 @@ class SymbolTable {
 
 // The text at `name` in the file, cut at max_bytes; "" outside.
 std::string_view NameAt(const ElfFile& file, FileOffset name,
-                        size_t max_bytes = 64 << 10);
+                        size_t max_bytes = 16 << 10);
 
 }  // namespace pprofd
 
