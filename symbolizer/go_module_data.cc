@@ -5,7 +5,6 @@
 #include <cstring>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "symbolizer/byte_reader.h"
 
@@ -13,6 +12,7 @@ namespace pprofd {
 namespace {
 
 constexpr uint64_t kPointerBytes = 8;
+constexpr int kMaxCandidates = 64;
 // Pointers of the description, by number.
 constexpr uint64_t kNamesPointer = 1;
 constexpr uint64_t kUnitsPointer = 4;
@@ -24,7 +24,7 @@ class PointerReader {
  public:
   explicit PointerReader(const ElfFile& file) : file_(file) {
     if (const ElfSection* section = file.FindSection(".rela.dyn")) {
-      auto bytes = file.ReadSection(*section, storage_);
+      auto bytes = file.ViewSection(*section);
       if (bytes.ok()) relocations_ = *bytes;
     }
   }
@@ -57,7 +57,6 @@ class PointerReader {
 
  private:
   const ElfFile& file_;
-  std::vector<uint8_t> storage_;
   std::span<const uint8_t> relocations_;
 };
 
@@ -67,7 +66,7 @@ class ModuleDataFinder {
                    const PointerReader& pointers)
       : file_(file), table_(table), pointers_(pointers) {}
 
-  std::optional<uint64_t> Find() const {
+  std::optional<uint64_t> Find() {
     // A section of its own since Go 1.26.
     if (const ElfSection* own = file_.FindSection(".go.module")) {
       if (IsModuleData(own->address.value)) return own->address.value;
@@ -88,9 +87,8 @@ class ModuleDataFinder {
   }
 
  private:
-  std::optional<uint64_t> FindIn(const ElfSection& section) const {
-    std::vector<uint8_t> storage;
-    auto bytes = file_.ReadSection(section, storage);
+  std::optional<uint64_t> FindIn(const ElfSection& section) {
+    auto bytes = file_.ViewSection(section);
     if (!bytes.ok()) return std::nullopt;
     for (uint64_t at = 0; at + kPointerBytes <= bytes->size();
          at += kPointerBytes) {
@@ -104,7 +102,10 @@ class ModuleDataFinder {
     return std::nullopt;
   }
 
-  bool IsModuleData(uint64_t address) const {
+  // Costs a pass over the relocations, so only some are looked at.
+  bool IsModuleData(uint64_t address) {
+    if (candidates_left_ == 0) return false;
+    --candidates_left_;
     return pointers_.At(address) == table_.address &&
            pointers_.At(address + kNamesPointer * kPointerBytes) ==
                table_.address + table_.names &&
@@ -115,6 +116,7 @@ class ModuleDataFinder {
   const ElfFile& file_;
   const GoTableParts& table_;
   const PointerReader& pointers_;
+  int candidates_left_ = kMaxCandidates;
 };
 
 }  // namespace

@@ -38,9 +38,8 @@ uint32_t ToLine(int64_t number) {
 std::optional<GoPclntab> GoPclntab::Open(const ElfFile& file) {
   const ElfSection* section = FindTable(file);
   if (section == nullptr) return std::nullopt;
-  std::vector<uint8_t> unused;  // the runtime reads it: never compressed
-  auto bytes = file.ReadSection(*section, unused);
-  if (!bytes.ok() || !unused.empty()) return std::nullopt;
+  auto bytes = file.ViewSection(*section);
+  if (!bytes.ok()) return std::nullopt;
   GoPclntab table;
   table.table_ = *bytes;
   table.address_ = section->address.value;
@@ -93,11 +92,8 @@ void GoPclntab::FindFuncdata(const ElfFile& file, uint64_t address) {
     if (start == 0 || address < start || address - start >= section.size) {
       continue;
     }
-    std::vector<uint8_t> unused;
-    auto bytes = file.ReadSection(section, unused);
-    if (!bytes.ok() || !unused.empty() || address - start > bytes->size()) {
-      continue;
-    }
+    auto bytes = file.ViewSection(section);
+    if (!bytes.ok() || address - start > bytes->size()) continue;
     funcdata_ = bytes->subspan(address - start);
     funcdata_address_ = address;
     return;
