@@ -126,10 +126,14 @@ class ByteReader {
   bool ok_ = true;
 };
 
-// The text at `offset` of a table of NUL-ended strings; "" outside of it.
+// The text at `offset` of a table of NUL-ended strings; "" outside of it, and
+// for one of max_bytes or more.
 inline std::string_view StringAt(std::span<const uint8_t> table,
-                                 uint64_t offset) {
-  return ByteReader(table, offset).CString();
+                                 uint64_t offset, uint64_t max_bytes) {
+  if (offset > table.size()) return {};
+  table = table.subspan(offset);
+  if (table.size() > max_bytes) table = table.first(max_bytes);
+  return ByteReader(table).CString();
 }
 
 }  // namespace pprofd

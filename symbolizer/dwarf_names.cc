@@ -12,7 +12,7 @@
 namespace pprofd {
 namespace {
 
-constexpr size_t kMaxNameBytes = 64 << 10;
+constexpr size_t kMaxNameBytes = 16 << 10;
 constexpr std::string_view kUnnamedType = "{unnamed type}";
 constexpr int kMaxScopeDepth = 8;  // functions inside of functions
 

@@ -21,10 +21,11 @@ Field ReadField(ByteReader& reader, uint64_t form, uint8_t offset_size,
     case DW_FORM_string:
       return {.text = reader.CString()};
     case DW_FORM_line_strp:
-      return {.text =
-                  StringAt(sections.line_str, reader.Unsigned(offset_size))};
+      return {.text = StringAt(sections.line_str, reader.Unsigned(offset_size),
+                               LineHeader::kMaxNameBytes)};
     case DW_FORM_strp:
-      return {.text = StringAt(sections.str, reader.Unsigned(offset_size))};
+      return {.text = StringAt(sections.str, reader.Unsigned(offset_size),
+                               LineHeader::kMaxNameBytes)};
     case DW_FORM_udata:
       return {.number = reader.Uleb()};
     case DW_FORM_data1:
@@ -140,16 +141,17 @@ std::string LineHeader::Path(uint64_t file,
                              std::string_view compilation_folder) const {
   if (file >= files.size() || files[file].name.empty()) return "";
   const File& entry = files[file];
-  std::string path(entry.name);
+  std::string path(entry.name.substr(0, kMaxNameBytes));
   if (path.starts_with('/')) return path;
   if (entry.folder < folders.size() && !folders[entry.folder].empty()) {
-    path = std::string(folders[entry.folder]) + "/" + path;
+    std::string_view folder = folders[entry.folder].substr(0, kMaxNameBytes);
+    path = std::string(folder) + "/" + path;
   }
   // Since version 5, folder 0 is the compilation folder itself.
   bool is_complete = path.starts_with('/') || compilation_folder.empty() ||
                      (version >= 5 && entry.folder == 0);
   if (is_complete) return path;
-  return std::string(compilation_folder) + "/" + path;
+  return std::string(compilation_folder.substr(0, kMaxNameBytes)) + "/" + path;
 }
 
 }  // namespace pprofd

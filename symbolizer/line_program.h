@@ -25,6 +25,7 @@ namespace pprofd {
 struct LineHeader {
   static constexpr uint64_t kMaxProgramBytes = 16 << 20;
   static constexpr size_t kMaxNames = 65534;
+  static constexpr size_t kMaxNameBytes = 4096;  // beyond, it is cut
 
   struct File {
     std::string_view name;
