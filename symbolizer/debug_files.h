@@ -21,7 +21,7 @@
 
 namespace pprofd {
 
-inline constexpr uint64_t kMaxCrcBytes = uint64_t{1} << 30;
+inline constexpr uint64_t kMaxCrcBytes = 256 << 20;
 
 // .gnu_debuglink: the name of a file, and the CRC of its content.
 struct DebugLink {
