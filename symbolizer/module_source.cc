@@ -261,6 +261,10 @@ void ModuleSource::FillCache(Batch& batch,
 }
 
 bool ModuleSource::AskSources(Batch& batch, ModuleAddr address) {
+  if (std::chrono::steady_clock::now() >= batch.deadline ||
+      chains_.pool().bytes() > kMaxPoolBytes) {
+    return false;
+  }
   std::vector<CodeLine> lines;
   auto answer = DwarfIndex::Answer::kNothing;
   OpenDwarf(batch);

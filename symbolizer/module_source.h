@@ -41,6 +41,7 @@ class ModuleSource {
  public:
   using Deadline = std::chrono::steady_clock::time_point;
   static constexpr size_t kMaxChains = 1 << 20;
+  static constexpr size_t kMaxPoolBytes = 256 << 20;  // of texts
 
   // Without a store, nothing is kept beyond this object.
   explicit ModuleSource(DebugFileSearch search, SymbolStore* store = nullptr)
