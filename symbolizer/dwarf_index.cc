@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "symbolizer/abbreviation_limits.h"
+
 namespace pprofd {
 namespace {
 
@@ -21,11 +23,16 @@ DwarfIndex::DwarfIndex(DwarfFile& file, SplitFiles& split_files)
 }
 
 void DwarfIndex::ListUnits(DwarfFile& file) {
+  bool is_fit = HasFewAbbreviations(file.dwarf()) &&
+                (file.alternate() == nullptr ||
+                 HasFewAbbreviations(file.alternate()->dwarf()));
+  if (!is_fit) return;
   std::vector<RangeMap::Range> ranges;
+  uint64_t range_budget = kMaxRanges;
   Dwarf_Off offset = 0;
   Dwarf_Off next = 0;
   size_t header_size = 0;
-  while (units_.size() < kMaxUnits &&
+  while (units_.size() < kMaxUnits && range_budget > 0 &&
          dwarf_nextcu(file.dwarf(), offset, &next, &header_size, nullptr,
                       nullptr, nullptr) == 0) {
     Dwarf_Die die;
@@ -37,7 +44,8 @@ void DwarfIndex::ListUnits(DwarfFile& file) {
       continue;
     }
     auto number = static_cast<uint32_t>(units_.size());
-    std::vector<RangeMap::Range> unit_ranges = CodeRanges(file, &die);
+    std::vector<RangeMap::Range> unit_ranges =
+        CodeRanges(file, &die, range_budget);
     if (unit_ranges.empty() && dwarf_haschildren(&die) != 1) continue;
     bool is_skeleton = dwarf_hasattr(&die, DW_AT_dwo_name) == 1 ||
                        dwarf_hasattr(&die, DW_AT_GNU_dwo_name) == 1;
@@ -70,7 +78,8 @@ DwarfIndex::Answer DwarfIndex::Find(DwarfFile& file, SymbolPool& pool,
 // in no other unit. False when the deadline passed.
 bool DwarfIndex::IndexUnrangedUnits(DwarfFile& file, Deadline deadline) {
   if (unranged_indexed_ == unranged_.size()) return true;
-  while (unranged_indexed_ < unranged_.size()) {
+  while (unranged_indexed_ < unranged_.size() &&
+         late_ranges_list_.size() < kMaxRanges) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
     uint32_t number = unranged_[unranged_indexed_++];
     UnitIndex& index = IndexOf(file, units_[number]);
@@ -84,6 +93,7 @@ bool DwarfIndex::IndexUnrangedUnits(DwarfFile& file, Deadline deadline) {
       late_ranges_list_.push_back(range);
     }
   }
+  unranged_indexed_ = unranged_.size();
   late_ranges_ = RangeMap(std::exchange(late_ranges_list_, {}));
   return true;
 }
@@ -107,6 +117,7 @@ const SplitUnit* DwarfIndex::SplitOf(DwarfFile& file, Unit& unit) {
 UnitIndex& DwarfIndex::IndexOf(DwarfFile& file, Unit& unit) {
   unit.last_used = ++uses_;
   if (unit.index != nullptr) return *unit.index;
+  if (unit_bytes_ > kMaxUnitBytes) DropUnits(kMaxUnitBytes / 2);
   unit.index = std::make_unique<UnitIndex>();
   if (++indexed_since_restart_ >= kUnitsBetweenRestarts) {
     indexed_since_restart_ = 0;

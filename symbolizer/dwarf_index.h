@@ -8,7 +8,8 @@
 // Owns: the indexes. Borrows: SplitFiles; the DwarfFile and SymbolPool of each
 //   call, which must be of the same file, and the same pool, every time.
 // Thread: one owner at a time.
-// Bound: kMaxUnits; DropUnits() for the bytes.
+// Bound: kMaxUnits, kMaxRanges, kMaxUnitBytes; AbbreviationLimits, beyond which
+//   there are no units; DropUnits() for fewer bytes.
 #ifndef SYMBOLIZER_DWARF_INDEX_H_
 #define SYMBOLIZER_DWARF_INDEX_H_
 
@@ -30,6 +31,8 @@ namespace pprofd {
 class DwarfIndex {
  public:
   static constexpr size_t kMaxUnits = 1 << 18;
+  static constexpr uint64_t kMaxRanges = 4 << 20;  // of all units
+  static constexpr size_t kMaxUnitBytes = 256 << 20;
   using Deadline = std::chrono::steady_clock::time_point;
 
   enum class Answer {

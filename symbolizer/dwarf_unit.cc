@@ -12,6 +12,9 @@
 namespace pprofd {
 namespace {
 
+// Ranges that may be read for a unit, those of dropped code included.
+constexpr uint64_t kMaxRangesRead = 4 * UnitIndex::kMaxRanges;
+
 bool IsNamedScope(int tag) {
   return tag == DW_TAG_namespace || tag == DW_TAG_class_type ||
          tag == DW_TAG_structure_type || tag == DW_TAG_union_type ||
@@ -103,7 +106,7 @@ class UnitWalk {
       const DieShape* shape = shapes_.Find(code);
       if (shape == nullptr) return;
       if (count++ >= UnitIndex::kMaxDies ||
-          ranges_.size() >= UnitIndex::kMaxRanges) {
+          ranges_.size() >= UnitIndex::kMaxRanges || ranges_left_ == 0) {
         index_.is_cut = true;
         return;
       }
@@ -223,7 +226,8 @@ class UnitWalk {
     bool is_function = shape.tag == DW_TAG_subprogram;
     auto number = static_cast<uint32_t>(index_.calls.size());
     size_t ranges_before = ranges_.size();
-    unit_.ranges.Append(values, ranges_);
+    uint64_t read = unit_.ranges.Append(values, ranges_);
+    ranges_left_ -= std::min(ranges_left_, read);
     if (!KeepCode(ranges_before, number)) return around;
     index_.calls.push_back(
         {.named_by = NamedBy(position, is_function, values.origin),
@@ -285,6 +289,7 @@ class UnitWalk {
   ByteReader reader_;          // from the unit's DIE
   std::vector<Level> levels_;  // never empty during the walk
   std::vector<RangeMap::Range> ranges_;
+  uint64_t ranges_left_ = kMaxRangesRead;
   UnitIndex index_;
 };
 
@@ -307,15 +312,18 @@ std::optional<WalkedUnit> Describe(DwarfFile& file, Dwarf_Die unit_die,
 
 }  // namespace
 
-std::vector<RangeMap::Range> CodeRanges(DwarfFile& file, Dwarf_Die* die) {
+std::vector<RangeMap::Range> CodeRanges(DwarfFile& file, Dwarf_Die* die,
+                                        uint64_t& budget) {
   std::vector<RangeMap::Range> ranges;
   Dwarf_Addr base = 0;
   Dwarf_Addr start = 0;
   Dwarf_Addr end = 0;
   ptrdiff_t offset = 0;
-  while ((offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0) {
+  while (budget > 0 &&
+         (offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0) {
+    --budget;
     if (start < file.code_start() || start >= file.code_end()) continue;
-    if (ranges.size() >= UnitRanges::kMaxRangesOfDie) break;
+    if (ranges.size() >= UnitRanges::kMaxEntriesOfDie) break;
     ranges.push_back({.start = start, .end = std::min(end, file.code_end())});
   }
   return ranges;
@@ -359,7 +367,8 @@ UnitIndex BuildUnitIndex(DwarfFile& file, Dwarf_Die unit_die, uint64_t unit_end,
     index = UnitWalk(file, *unit, has_scopes).Run();
   }
   if (auto header = UnitLineHeader(file.line_sections(), &unit_die)) {
-    RangeMap unit_ranges(CodeRanges(file, &unit_die));
+    uint64_t budget = kMaxRangesRead;
+    RangeMap unit_ranges(CodeRanges(file, &unit_die, budget));
     index.lines = LineTable(*header, [&](uint64_t address) {
       return unit_ranges.empty() ? index.ranges.Find(address).has_value()
                                  : unit_ranges.Find(address).has_value();

@@ -55,8 +55,10 @@ struct UnitIndex {
   }
 };
 
-// Address ranges of a DIE that lie in the code of the file.
-std::vector<RangeMap::Range> CodeRanges(DwarfFile& file, Dwarf_Die* die);
+// Address ranges of a DIE that lie in the code of the file. `budget` is what
+// may be read, other ranges included, and goes down by what was.
+std::vector<RangeMap::Range> CodeRanges(DwarfFile& file, Dwarf_Die* die,
+                                        uint64_t& budget);
 
 // Walks the unit of `unit_die`, which ends at offset `unit_end`. If that is a
 // skeleton, the DIEs are those of `split`, which may be nullptr.

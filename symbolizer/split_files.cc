@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "symbolizer/abbreviation_limits.h"
 #include "symbolizer/die_reference.h"
 #include "symbolizer/elf_file.h"
 
@@ -43,6 +44,9 @@ Result<SplitFiles::OpenFile> SplitFiles::Open(int fd) {
   file.bytes += file.dwarf->decompressed_bytes();
   if (file.bytes > kMaxBytes) {
     return Status(StatusCode::kExhausted, "split DWARF too large");
+  }
+  if (!HasFewAbbreviations(file.dwarf->dwarf())) {
+    return Status(StatusCode::kExhausted, "too many abbreviations");
   }
   Dwarf_CU* unit = nullptr;
   Dwarf_CU* next = nullptr;

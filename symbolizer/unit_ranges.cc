@@ -14,25 +14,22 @@ constexpr uint64_t kAddressTableHeaderBytes = 8;
 
 }  // namespace
 
-void UnitRanges::Append(const DieValues& values,
-                        std::vector<RangeMap::Range>& ranges) const {
+uint64_t UnitRanges::Append(const DieValues& values,
+                            std::vector<RangeMap::Range>& ranges) const {
   if (values.low_pc.form != 0 && values.high_pc.form != 0) {
     std::optional<uint64_t> start = AddressOf(values.low_pc);
     std::optional<uint64_t> end =
         start ? EndOf(*start, values.high_pc) : std::nullopt;
     if (end) {
       ranges.push_back({.start = *start, .end = *end});
-      return;
+      return 0;
     }
   }
-  if (values.ranges.form == 0) return;
+  if (values.ranges.form == 0) return 0;
   std::optional<uint64_t> list = ListOf(values.ranges);
-  if (!list) return;
-  if (format_.version < 5) {
-    AppendList4(*list, ranges);
-  } else {
-    AppendList5(*list, ranges);
-  }
+  if (!list) return 0;
+  return format_.version < 5 ? AppendList4(*list, ranges)
+                             : AppendList5(*list, ranges);
 }
 
 std::optional<uint64_t> UnitRanges::AddressAt(uint64_t index) const {
@@ -85,28 +82,30 @@ std::optional<uint64_t> UnitRanges::ListOf(const FormValue& value) const {
   return sections_.list_table + offset;
 }
 
-void UnitRanges::AppendList4(uint64_t offset,
-                             std::vector<RangeMap::Range>& ranges) const {
+uint64_t UnitRanges::AppendList4(uint64_t offset,
+                                 std::vector<RangeMap::Range>& ranges) const {
   ByteReader reader(sections_.lists, offset);
   uint64_t base = sections_.base;
-  for (size_t count = 0; count < kMaxRangesOfDie;) {
+  uint64_t count = 0;
+  for (; count < kMaxEntriesOfDie; ++count) {
     uint64_t start = reader.U64();
     uint64_t end = reader.U64();
-    if (!reader.ok() || (start == 0 && end == 0)) return;
+    if (!reader.ok() || (start == 0 && end == 0)) break;
     if (start == UINT64_MAX) {
       base = end;
     } else {
       ranges.push_back({.start = base + start, .end = base + end});
-      ++count;
     }
   }
+  return count;
 }
 
-void UnitRanges::AppendList5(uint64_t offset,
-                             std::vector<RangeMap::Range>& ranges) const {
+uint64_t UnitRanges::AppendList5(uint64_t offset,
+                                 std::vector<RangeMap::Range>& ranges) const {
   ByteReader reader(sections_.lists, offset);
   uint64_t base = sections_.base;
-  for (size_t count = 0; reader.ok() && count < kMaxRangesOfDie;) {
+  uint64_t count = 0;
+  for (; reader.ok() && count < kMaxEntriesOfDie; ++count) {
     std::optional<uint64_t> start;
     std::optional<uint64_t> end;
     switch (reader.U8()) {
@@ -137,13 +136,13 @@ void UnitRanges::AppendList5(uint64_t offset,
         end = *start + reader.Uleb();
         break;
       default:  // the end of the list, or nothing that we know
-        return;
+        return count;
     }
     if (reader.ok() && start && end) {
       ranges.push_back({.start = *start, .end = *end});
-      ++count;
     }
   }
+  return count;
 }
 
 UnitRanges RangesOfUnit(DwarfFile& file, Dwarf_Die unit_die,

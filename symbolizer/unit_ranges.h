@@ -4,7 +4,7 @@
 // kinds, for units with DIEs of their own and for split ones alike.
 // Borrows: the sections.
 // Thread: immutable.
-// Bound: kMaxRangesOfDie.
+// Bound: kMaxEntriesOfDie.
 #ifndef SYMBOLIZER_UNIT_RANGES_H_
 #define SYMBOLIZER_UNIT_RANGES_H_
 
@@ -28,7 +28,7 @@ constexpr uint64_t RangeListHeaderBytes(const UnitFormat& format) {
 
 class UnitRanges {
  public:
-  static constexpr size_t kMaxRangesOfDie = 1 << 16;
+  static constexpr size_t kMaxEntriesOfDie = 1 << 16;
 
   struct Sections {
     uint64_t base = 0;                   // address that ranges count from
@@ -43,8 +43,9 @@ class UnitRanges {
       : format_(format), sections_(sections) {}
 
   // Appends the ranges of one DIE; they may be empty or of dropped code.
-  void Append(const DieValues& values,
-              std::vector<RangeMap::Range>& ranges) const;
+  // Returns how many entries of a list were read.
+  uint64_t Append(const DieValues& values,
+                  std::vector<RangeMap::Range>& ranges) const;
 
  private:
   std::optional<uint64_t> AddressAt(uint64_t index) const;
@@ -52,8 +53,10 @@ class UnitRanges {
   std::optional<uint64_t> EndOf(uint64_t start, const FormValue& value) const;
   // Offset of a list in the section.
   std::optional<uint64_t> ListOf(const FormValue& value) const;
-  void AppendList4(uint64_t offset, std::vector<RangeMap::Range>& ranges) const;
-  void AppendList5(uint64_t offset, std::vector<RangeMap::Range>& ranges) const;
+  uint64_t AppendList4(uint64_t offset,
+                       std::vector<RangeMap::Range>& ranges) const;
+  uint64_t AppendList5(uint64_t offset,
+                       std::vector<RangeMap::Range>& ranges) const;
 
   UnitFormat format_;
   Sections sections_;
