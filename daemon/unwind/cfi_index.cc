@@ -72,7 +72,7 @@ Result<std::unique_ptr<CfiIndex>> CfiIndex::Make(MemoryMap file) {
   ASSIGN_OR_RETURN(ElfFile elf, ElfFile::Parse(Bytes(file)));
   std::unique_ptr<CfiIndex> index(
       new CfiIndex(std::move(file), std::move(elf)));
-  index->AddSection(FindEhFrame(index->elf_, index->eh_storage_));
+  index->AddSection(FindEhFrame(index->elf_));
   // Go's .debug_frame does not tell where stacks end; its own table does.
   if (!GoFunctions::Find(index->elf_)) {
     index->AddSection(FindDebugFrame(index->elf_, index->debug_storage_));

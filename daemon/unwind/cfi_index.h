@@ -53,7 +53,6 @@ class CfiIndex {
 
   MemoryMap file_;
   ElfFile elf_;
-  std::vector<uint8_t> eh_storage_;
   std::vector<uint8_t> debug_storage_;
   std::vector<EhFrame> sections_;  // .eh_frame before .debug_frame
   std::optional<UnwindTable> table_;

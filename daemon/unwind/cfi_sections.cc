@@ -59,11 +59,10 @@ std::optional<CfiSection> FindByHeader(const ElfFile& file) {
 
 }  // namespace
 
-std::optional<CfiSection> FindEhFrame(const ElfFile& file,
-                                      std::vector<uint8_t>& storage) {
+std::optional<CfiSection> FindEhFrame(const ElfFile& file) {
   const ElfSection* found = file.FindSection(".eh_frame");
   if (found == nullptr) return FindByHeader(file);
-  auto bytes = file.ReadSection(*found, storage, kMaxSectionBytes);
+  auto bytes = file.ViewSection(*found);
   if (!bytes.ok()) return FindByHeader(file);
   CfiSection section;
   section.bytes = *bytes;

@@ -17,10 +17,9 @@
 
 namespace pprofd {
 
-inline constexpr uint64_t kMaxSectionBytes = 512u << 20;
+inline constexpr uint64_t kMaxSectionBytes = 128u << 20;
 
-std::optional<CfiSection> FindEhFrame(const ElfFile& file,
-                                      std::vector<uint8_t>& storage);
+std::optional<CfiSection> FindEhFrame(const ElfFile& file);
 std::optional<CfiSection> FindDebugFrame(const ElfFile& file,
                                          std::vector<uint8_t>& storage);
 

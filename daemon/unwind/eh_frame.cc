@@ -192,12 +192,16 @@ Cie EhFrame::ParseCie(const Record& record) const {
 
 uint32_t EhFrame::FindCie(uint32_t position) {
   if (position == last_cie_position_) return last_cie_;
-  auto [entry, is_new] = cie_by_position_.try_emplace(
-      position, static_cast<uint32_t>(cies_.size()));
-  if (is_new) {
+  auto entry = cie_by_position_.find(position);
+  if (entry == cie_by_position_.end()) {
+    if (cies_.size() >= kMaxCies) return kNoCie;
+    entry =
+        cie_by_position_.emplace(position, static_cast<uint32_t>(cies_.size()))
+            .first;
     CfiReader reader(section_.bytes, position);
     Record record;
-    bool is_cie = ReadRecord(reader, &record) && record.is_cie;
+    bool is_cie = ReadRecord(reader, &record) && record.is_cie &&
+                  record.limit - record.body <= kMaxCieBytes;
     cies_.push_back(is_cie ? ParseCie(record) : Cie());
   }
   last_cie_position_ = position;
@@ -206,16 +210,17 @@ uint32_t EhFrame::FindCie(uint32_t position) {
 }
 
 void EhFrame::AddFde(const Record& record) {
-  if (record.cie_position >= section_.bytes.size()) {
+  if (record.cie_position >= section_.bytes.size() ||
+      record.limit - record.body > kMaxFdeBytes) {
     ++skipped_records_;
     return;
   }
   uint32_t index = FindCie(static_cast<uint32_t>(record.cie_position));
-  const Cie& cie = cies_[index];
-  if (!cie.is_valid) {
+  if (index == kNoCie || !cies_[index].is_valid) {
     ++skipped_records_;
     return;
   }
+  const Cie& cie = cies_[index];
   CfiReader reader(section_.bytes.first(record.limit), record.body);
   std::optional<uint64_t> start;
   std::optional<uint64_t> size;
@@ -268,7 +273,8 @@ Result<EhFrame> EhFrame::Parse(const CfiSection& section) {
                   "call frame information above 2 GiB");
   }
   EhFrame result(section);
-  result.fdes_.reserve(section.bytes.size() / 48);
+  constexpr size_t kMaxReserved = 1 << 20;
+  result.fdes_.reserve(std::min(section.bytes.size() / 48, kMaxReserved));
   CfiReader reader(section.bytes);
   Record record;
   while (!reader.AtEnd() && result.ReadRecord(reader, &record)) {

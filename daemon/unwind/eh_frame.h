@@ -5,7 +5,8 @@
 // What cannot be understood is left out and counted, so that one odd record
 // does not cost a module its stacks. Owns: CIEs and references. Borrows: the
 // section's bytes. Thread: immutable. Bound: linear in the section's bytes;
-// kMaxFdes. Fails: Unsupported for a section above CfiSection::kMaxBytes.
+// kMaxFdes, kMaxCies; longer records than kMaxCieBytes and kMaxFdeBytes are
+// left out. Fails: Unsupported for a section above CfiSection::kMaxBytes.
 #ifndef DAEMON_UNWIND_EH_FRAME_H_
 #define DAEMON_UNWIND_EH_FRAME_H_
 
@@ -29,6 +30,9 @@ std::optional<uint64_t> ReadEncodedPointer(CfiReader& reader, uint8_t encoding,
 class EhFrame {
  public:
   static constexpr size_t kMaxFdes = 8u << 20;
+  static constexpr size_t kMaxCies = 1u << 17;
+  static constexpr size_t kMaxCieBytes = 4096;      // they may overlap
+  static constexpr size_t kMaxFdeBytes = 1u << 20;  // run for each frame
 
   static Result<EhFrame> Parse(const CfiSection& section);
 
@@ -47,7 +51,10 @@ class EhFrame {
 
   explicit EhFrame(const CfiSection& section) : section_(section) {}
 
+  static constexpr uint32_t kNoCie = UINT32_MAX;
+
   bool ReadRecord(CfiReader& reader, Record* record) const;
+  // kNoCie: there are too many.
   uint32_t FindCie(uint32_t position);
   Cie ParseCie(const Record& record) const;
   bool ParseAugmentation(CfiReader& reader, std::span<const uint8_t> letters,

@@ -106,6 +106,49 @@ TEST(EhFrame, RecordsOfUnknownVersionAreSkipped) {
   EXPECT_EQ(eh_frame->skipped_records(), 1u);
 }
 
+// Each CIE reaches to the end of the section, over all that follow.
+TEST(EhFrame, CiesThatOverlapAreLeftOut) {
+  constexpr uint32_t kCount = 20'000;
+  constexpr uint32_t kCieBytes = 20;
+  constexpr uint32_t kFdeBytes = 25;
+  constexpr uint32_t kBytes = kCount * (kCieBytes + kFdeBytes);
+  TestBytes bytes;
+  for (uint32_t i = 0; i < kCount; ++i) {
+    PutU32(bytes, kBytes - i * kCieBytes - 4);
+    PutU32(bytes, 0);
+    bytes.insert(bytes.end(), {1, 0, 1, 0x78, 16, 0, 0, 0, 0, 0, 0, 0});
+  }
+  TestBytes fdes;
+  for (uint32_t i = 0; i < kCount; ++i) {
+    PutU32(fdes, kFdeBytes - 4);
+    PutU32(fdes, kCount * kCieBytes + i * kFdeBytes + 4 - i * kCieBytes);
+    PutU64(fdes, 0x1000 + i);
+    PutU64(fdes, 1);
+    fdes.push_back(0);
+  }
+  Put(bytes, fdes.data(), fdes.size());
+  // Only the first ends where the functions begin: else it would hide them.
+  uint32_t length = kCount * kCieBytes - 4;
+  std::memcpy(bytes.data(), &length, sizeof(length));
+  Result<EhFrame> eh_frame = EhFrame::Parse(Section(bytes));
+  ASSERT_TRUE(eh_frame.ok());
+  // The last few are short enough.
+  EXPECT_LE(eh_frame->fdes().size(), kCount / 100);
+  EXPECT_GE(eh_frame->skipped_records(), kCount - kCount / 100);
+}
+
+TEST(EhFrame, FunctionsWithEndlessProgramsAreLeftOut) {
+  TestCfi cfi;
+  uint32_t cie = cfi.Cie();
+  cfi.Fde(cie, 0x1000, 16, TestBytes(EhFrame::kMaxFdeBytes, 0x41));
+  cfi.Fde(cie, 0x2000, 16, {0x41});
+  Result<EhFrame> eh_frame = EhFrame::Parse(Section(cfi.bytes()));
+  ASSERT_TRUE(eh_frame.ok());
+  ASSERT_EQ(eh_frame->fdes().size(), 1u);
+  EXPECT_EQ(eh_frame->fdes()[0].start, 0x2000u);
+  EXPECT_EQ(eh_frame->skipped_records(), 1u);
+}
+
 // The call frame information of a real file, and where its code is.
 class HostileEhFrame : public testing::Test {
  protected:
@@ -114,8 +157,7 @@ class HostileEhFrame : public testing::Test {
     if (!map_) GTEST_SKIP() << "no ld.so here";
     Result<ElfFile> file = ElfFile::Parse(Bytes(map_));
     ASSERT_TRUE(file.ok());
-    std::vector<uint8_t> storage;
-    std::optional<CfiSection> section = FindEhFrame(*file, storage);
+    std::optional<CfiSection> section = FindEhFrame(*file);
     ASSERT_TRUE(section.has_value());
     section_ = *section;
     segments_ = file->load_segments();

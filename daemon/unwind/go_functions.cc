@@ -208,7 +208,8 @@ bool GoFunctions::SavesFramePointer(uint64_t moved_at) const {
 // A pcsp program is pairs of a signed step of the depth and the bytes of code
 // it holds for; a step of zero ends it, except at the start.
 void GoFunctions::AppendRows(const Function& function, uint64_t shift,
-                             RuleSet& rules, RowList* rows) const {
+                             RuleSet& rules, uint64_t* steps,
+                             RowList* rows) const {
   uint16_t outermost = rules.Number(kRuleEnd);
   if (function.is_outermost) {
     rows->Append(function.start + shift, outermost);
@@ -221,11 +222,13 @@ void GoFunctions::AppendRows(const Function& function, uint64_t shift,
   int32_t depth = -1;
   bool saves_frame_pointer = false;
   bool has_moved = false;
-  for (bool is_first = true; pc < function.limit; is_first = false) {
+  for (bool is_first = true; pc < function.limit && *steps > 0;
+       is_first = false) {
+    --*steps;
     uint32_t step = static_cast<uint32_t>(reader.Uleb());
     if (!reader.ok() || (step == 0 && !is_first)) break;
-    depth +=
-        static_cast<int32_t>(0 - (step & 1)) ^ static_cast<int32_t>(step >> 1);
+    uint32_t change = (0 - (step & 1)) ^ (step >> 1);
+    depth = static_cast<int32_t>(static_cast<uint32_t>(depth) + change);
     if (depth > 0 && !has_moved) {
       has_moved = true;
       saves_frame_pointer = SavesFramePointer(pc);
@@ -244,7 +247,8 @@ void GoFunctions::AppendRows(const Function& function, uint64_t shift,
 RowList GoFunctions::MakeRows(const std::vector<LoadSegment>& segments,
                               RuleSet& rules) const {
   RowList rows;
-  for (uint64_t i = 0; i < count_ && !rows.is_full(); ++i) {
+  uint64_t steps = kMaxGoSteps;
+  for (uint64_t i = 0; i < count_ && !rows.is_full() && steps > 0; ++i) {
     std::optional<Function> function = FunctionAt(i);
     if (!function) continue;
     for (const LoadSegment& segment : segments) {
@@ -257,7 +261,7 @@ RowList GoFunctions::MakeRows(const std::vector<LoadSegment>& segments,
           std::min(function->limit, segment.address.value + segment.file_size);
       uint64_t shift = segment.offset.value - segment.address.value;
       if (function->start + shift < rows.limit()) break;
-      AppendRows(*function, shift, rules, &rows);
+      AppendRows(*function, shift, rules, &steps, &rows);
       rows.Close(function->limit + shift);
       break;
     }

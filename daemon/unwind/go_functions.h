@@ -5,7 +5,7 @@
 // Understood: Go 1.16 to 1.26 (and later while the format's magic stays).
 // Borrows: the file's bytes.
 // Thread: value.
-// Bound: kMaxGoFunctions; linear in the table's bytes and rows.
+// Bound: kMaxGoFunctions; kMaxGoSteps of stack depth, of all functions.
 #ifndef DAEMON_UNWIND_GO_FUNCTIONS_H_
 #define DAEMON_UNWIND_GO_FUNCTIONS_H_
 
@@ -22,6 +22,7 @@
 namespace pprofd {
 
 inline constexpr uint64_t kMaxGoFunctions = 4u << 20;
+inline constexpr uint64_t kMaxGoSteps = 64u << 20;
 
 class GoFunctions {
  public:
@@ -61,8 +62,9 @@ class GoFunctions {
   std::optional<uint64_t> TextStartFromModuleData(uint64_t table_address) const;
   uint64_t EntryAt(uint64_t index) const;
   std::optional<Function> FunctionAt(uint64_t index) const;
+  // `steps` is what may still be read, and goes down by what was.
   void AppendRows(const Function& function, uint64_t shift, RuleSet& rules,
-                  RowList* rows) const;
+                  uint64_t* steps, RowList* rows) const;
   bool SavesFramePointer(uint64_t pushed_at) const;
 
   const ElfFile* file_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "daemon/unwind/test_elf.h"
 #include "daemon/unwind/unwind_table.h"
 
@@ -95,6 +97,42 @@ TEST(GoFunctions, EveryPrefixOfTheTableIsSurvived) {
     TestBytes prefix(table.begin(), table.begin() + size);
     EXPECT_TRUE(BuildUnwindTable(GoProgram(prefix).Build()).ok()) << size;
   }
+}
+
+// Hundreds of large functions share a program of millions of steps.
+TEST(GoFunctions, EndlessProgramsAreCut) {
+  constexpr uint32_t kCount = 300;
+  constexpr uint32_t kSpan = 8 << 20;
+  constexpr size_t kFunctions = 128;
+  constexpr size_t kRecord = 8 * (kCount + 1);
+  TestBytes table;
+  PutAt(table, 0, 0xfffffff1, 4);
+  PutAt(table, 6, 1, 1);
+  PutAt(table, 7, 8, 1);
+  PutAt(table, 8, kCount, 8);
+  PutAt(table, 24, TestElf::kTextAddress, 8);
+  for (size_t word : {3, 4, 5}) PutAt(table, 8 + word * 8, 72, 8);
+  PutAt(table, 8 + 7 * 8, kFunctions, 8);
+  for (uint32_t i = 0; i <= kCount; ++i) {
+    PutAt(table, kFunctions + i * 8, i * kSpan, 4);
+    PutAt(table, kFunctions + i * 8 + 4, kRecord, 4);
+  }
+  PutAt(table, kFunctions + kRecord + 16, 1, 4);
+  table.resize(kFunctions + kRecord + 64);
+  PutAt(table, 8 + 6 * 8, table.size(), 8);
+  table.push_back(0);
+  for (uint32_t i = 0; i < kSpan; ++i) {
+    table.insert(table.end(), {static_cast<uint8_t>(1 + i % 2), 1});
+  }
+  TestBytes file = GoProgram(table).Build();
+  constexpr uint64_t kTextBytes = uint64_t{kCount} * kSpan;
+  PutAt(file, sizeof(Elf64_Ehdr) + offsetof(Elf64_Phdr, p_filesz), kTextBytes,
+        8);
+  const std::clock_t start = std::clock();
+  ASSERT_TRUE(ElfFile::Parse(file).ok());
+  BuildUnwindTable(file);                   // whatever comes of it
+  constexpr std::clock_t kMaxSeconds = 10;  // a sanitizer's, too
+  EXPECT_LT(std::clock() - start, kMaxSeconds * CLOCKS_PER_SEC);
 }
 
 }  // namespace

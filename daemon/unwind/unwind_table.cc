@@ -17,6 +17,8 @@ namespace {
 
 constexpr uint64_t kMaxFileOffset = PPROFD_FRAME_OFFSET_MASK;
 constexpr uint64_t kNowhere = UINT64_MAX;
+// Executable ones; each costs a pass over all functions.
+constexpr size_t kMaxSegments = 16;
 
 // One build: the sources, layered into one list of rows.
 class Builder {
@@ -28,7 +30,9 @@ class Builder {
           segment.file_size <= kMaxFileOffset &&
           segment.offset.value + segment.file_size <= kMaxFileOffset &&
           segment.address.value + segment.file_size >= segment.address.value;
-      if (segment.is_executable && is_sane) segments_.push_back(segment);
+      if (segment.is_executable && is_sane && segments_.size() < kMaxSegments) {
+        segments_.push_back(segment);
+      }
     }
     std::sort(segments_.begin(), segments_.end(),
               [](const LoadSegment& a, const LoadSegment& b) {
@@ -38,7 +42,7 @@ class Builder {
 
   // What Build() would take rows from.
   UnwindTableStats CountSources() {
-    ParseCfi(FindEhFrame(file_, eh_storage_));
+    ParseCfi(FindEhFrame(file_));
     if (auto functions = GoFunctions::Find(file_)) {
       table_.stats.go_functions = functions->size();
     } else {
@@ -49,7 +53,7 @@ class Builder {
   }
 
   Result<UnwindTable> Build() {
-    AddCfi(FindEhFrame(file_, eh_storage_));
+    AddCfi(FindEhFrame(file_));
     AddSignalTrampolines();
     // Go's .debug_frame is wrong where Go's own table says nothing.
     if (!AddGoFunctions()) AddCfi(FindDebugFrame(file_, debug_storage_));
@@ -159,7 +163,6 @@ class Builder {
 
   const ElfFile& file_;
   std::vector<LoadSegment> segments_;  // executable, ascending by file offset
-  std::vector<uint8_t> eh_storage_;
   std::vector<uint8_t> debug_storage_;
   RuleSet rules_;
   RowList rows_;

@@ -70,8 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (table.ok()) CheckTable(*table);
   Result<ElfFile> file = ElfFile::Parse(bytes);
   if (!file.ok()) return 0;
-  std::vector<uint8_t> storage;
-  std::optional<CfiSection> section = FindEhFrame(*file, storage);
+  std::optional<CfiSection> section = FindEhFrame(*file);
   if (!section) return 0;
   Result<EhFrame> eh_frame = EhFrame::Parse(*section);
   if (eh_frame.ok()) EvaluateAll(*eh_frame);
