@@ -46,15 +46,17 @@ bench: build ## Measure cost, coverage and memory (root, a quiet machine)
 	/usr/bin/python3 tests/bench/run.py --pprofd $(BUILD)/pprofd \
 		--out docs/benchmarks.md $(ARGS)
 
-fuzz: ## Run each fuzz target of tests/fuzz for FUZZ_SECONDS=60
+fuzz: ## Run fuzz targets for FUZZ_SECONDS=60 each; FUZZERS="dwarf elf_file"
 	cmake -S . -B build-fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 		-DPPROFD_FUZZ=ON -DCMAKE_C_COMPILER=clang-19 \
 		-DCMAKE_CXX_COMPILER=clang++-19 $(LAUNCHER) \
 		-DCMAKE_CXX_FLAGS=-fsanitize=fuzzer-no-link,address,undefined
 	cmake --build build-fuzz -j $(JOBS) --target fuzzers
 	set -e; for name in $(FUZZERS); do \
-		mkdir -p build-fuzz/corpus/$$name; \
+		mkdir -p build-fuzz/corpus/$$name build-fuzz/findings/$$name; \
 		build-fuzz/tests/fuzz/$${name}_fuzz -max_total_time=$(FUZZ_SECONDS) \
+			-timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+			-artifact_prefix=build-fuzz/findings/$$name/ \
 			build-fuzz/corpus/$$name tests/fuzz/corpus/$$name; done
 
 vmtest: build ## Test on Debian kernels under qemu: KERNELS="5.10 6.1 6.12 newest"

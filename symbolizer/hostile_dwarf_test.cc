@@ -41,7 +41,7 @@ std::vector<uint8_t> WithDwarf(
 
 // The address has no name, or the one given.
 void ExpectName(const HostileAnswer& answer, const std::string& name) {
-  const SymbolChain& chain = answer.symbols.chains[0];
+  const SymbolChain& chain = answer.symbols.Chain(0);
   EXPECT_EQ(chain.empty() ? "" : chain[0].name, name);
 }
 
@@ -320,7 +320,7 @@ TEST(HostileDwarf, LongPathsAreCut) {
   HostileAnswer answer =
       Ask(WithDwarf(DwarfUnit(dies), abbreviations, {lines.section()}));
   ExpectWithinLimits(answer);
-  for (const SymbolLine& line : answer.symbols.chains[0]) {
+  for (const SymbolLine& line : answer.symbols.Chain(0)) {
     EXPECT_LT(line.file.size(), 16u << 10);
   }
 }
@@ -354,7 +354,7 @@ TEST(HostileDwarf, LineTablesOfHugeLengthGiveNoLines) {
         {{.name = ".debug_line", .bytes = line}}));
     ExpectWithinLimits(answer);
     ExpectName(answer, "f");
-    EXPECT_EQ(answer.symbols.chains[0][0].line, 0);
+    EXPECT_EQ(answer.symbols.Chain(0)[0].line, 0);
   }
 }
 

@@ -73,7 +73,7 @@ HostileAnswer Ask(int file, const HostileQuestion& question) {
   answer.cpu_seconds = CpuSeconds() - cpu_before;
   uint64_t peak = StatusBytes("VmHWM");
   answer.grown_bytes = peak > bytes_before ? peak - bytes_before : 0;
-  EXPECT_EQ(answer.symbols.chains.size(), addresses.size());
+  EXPECT_EQ(answer.symbols.size(), addresses.size());
   return answer;
 }
 

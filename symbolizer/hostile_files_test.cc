@@ -156,7 +156,7 @@ TEST_F(HostileFiles, SectionsOfHugeSizeHaveNoNames) {
     elf.Add({.name = ".note", .type = SHT_NOTE, .claimed_size = size});
     HostileAnswer answer = Ask(elf.Build());
     ExpectWithinLimits(answer);
-    EXPECT_TRUE(answer.symbols.chains[0].empty());
+    EXPECT_TRUE(answer.symbols.Chain(0).empty());
   }
 }
 
@@ -273,8 +273,8 @@ TEST_F(HostileFiles, StringsWithoutAnEndGiveNoNames) {
   elf.Add(".debug_sup", Blob({5, 0, 0}).Append(Blob::Filled(4096, 'x')));
   HostileAnswer answer = Ask(elf.Build());
   ExpectWithinLimits(answer);
-  for (const SymbolChain& chain : answer.symbols.chains) {
-    for (const SymbolLine& line : chain) EXPECT_LE(line.name.size(), 16u << 10);
+  for (const SymbolFunction& function : answer.symbols.functions) {
+    EXPECT_LE(function.name.size(), 16u << 10);
   }
 }
 
@@ -305,7 +305,7 @@ TEST_F(HostileFiles, NoFileInPlaceOfTheModuleIsRefused) {
     HostileAnswer answer = Ask(fd);
     if (fd >= 0) close(fd);
     ExpectWithinLimits(answer);
-    EXPECT_TRUE(answer.symbols.chains[0].empty());
+    EXPECT_TRUE(answer.symbols.Chain(0).empty());
     EXPECT_EQ(answer.report.attempts.size(), 1u);
   });
 }
@@ -409,7 +409,7 @@ TEST_F(HostileFiles, FileThatIsItsOwnAlternateEnds) {
   Write("module", WithAlternateReferences("module"));
   HostileAnswer answer = AskOpened("module");
   ExpectWithinLimits(answer);
-  EXPECT_TRUE(answer.symbols.chains[0].empty());
+  EXPECT_TRUE(answer.symbols.Chain(0).empty());
 }
 
 TEST_F(HostileFiles, FileThatIsItsOwnDebugFileEnds) {
@@ -468,7 +468,7 @@ TEST_F(HostileFiles, FileThatShrinksBetweenQuestionsIsAnswered) {
   for (size_t size = bytes.size(); size > 0; size /= 2) {
     fs::resize_file(folder_ / "module", size);
     for (uint64_t address = 0; address < 0x3000; address += 0x111) {
-      EXPECT_EQ(ask(address + size).chains.size(), 1u);
+      EXPECT_EQ(ask(address + size).size(), 1u);
     }
   }
 }
