@@ -16,7 +16,8 @@ ROWS = [
     {"daemon/base"},
     {"daemon/model"},
     {"symbolizer"},
-    {"daemon/collector", "daemon/process", "daemon/unwind", "daemon/aggregate"},
+    {"daemon/collector", "daemon/process", "daemon/unwind", "daemon/aggregate",
+     "daemon/debuginfod"},
     {"symbolizer/service"},
     {"daemon/symbolizer_client"},
     {"daemon/profile"},
@@ -26,9 +27,11 @@ ROWS = [
 # Headers from outside -> the folders that may include them.
 LIBRARIES = {
     r"bpf/(libbpf|bpf|btf)\.h|.*\.skel\.h": {"daemon/collector"} | TOP,
-    r"(elfutils/.*|libelf|gelf|libdw|libdwfl|dwarf)(\.h)?":
+    r"(elfutils/(?!debuginfod).*|libelf|gelf|libdw|libdwfl|dwarf)(\.h)?":
         {"symbolizer", "daemon/unwind"},
-    r"seccomp\.h|linux/landlock\.h": {"symbolizer/service"},
+    r"elfutils/debuginfod\.h": {"daemon/debuginfod"},
+    r"seccomp\.h": {"symbolizer/service"},
+    r"linux/landlock\.h": {"symbolizer/service", "daemon/debuginfod"},
     r"boost/(asio|beast)[./].*": {"daemon/server"} | TOP,
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')

@@ -160,13 +160,24 @@ Setting Choice(std::string key, std::string help, Field<std::string> field,
           }};
 }
 
+bool IsAbsolutePath(const std::string& text) { return text.starts_with('/'); }
+
+// What libdebuginfod takes, but for file: and without what parts URLs.
+bool IsServerUrl(const std::string& text) {
+  size_t scheme = text.starts_with("https://")  ? 8
+                  : text.starts_with("http://") ? 7
+                                                : 0;
+  return scheme != 0 && text.size() > scheme && text[scheme] != '/' &&
+         std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
 Setting Path(std::string key, std::string help, Field<std::string> field) {
   Config defaults;
   return {
       {std::move(key), field(defaults), "an absolute path", std::move(help)},
       false,
       [=](Config& config, std::span<const std::string> texts) {
-        if (!texts[0].starts_with('/')) return false;
+        if (!IsAbsolutePath(texts[0])) return false;
         field(config) = texts[0];
         return true;
       }};
@@ -175,22 +186,73 @@ Setting Path(std::string key, std::string help, Field<std::string> field) {
 Setting PathList(std::string key, std::string help,
                  Field<std::vector<std::string>> field, size_t max) {
   Config defaults;
-  return {{std::move(key), fmt::format("{}", fmt::join(field(defaults), ",")),
-           fmt::format("a list of at most {} absolute paths", max),
-           std::move(help)},
-          true,
-          [=](Config& config, std::span<const std::string> texts) {
-            bool absolute = std::ranges::all_of(
-                texts,
-                [](const std::string& text) { return text.starts_with('/'); });
-            if (!absolute || texts.size() > max) return false;
-            field(config).assign(texts.begin(), texts.end());
-            return true;
-          }};
+  return {
+      {std::move(key), fmt::format("{}", fmt::join(field(defaults), ",")),
+       fmt::format("a list of at most {} absolute paths", max),
+       std::move(help)},
+      true,
+      [=](Config& config, std::span<const std::string> texts) {
+        if (!std::ranges::all_of(texts, IsAbsolutePath) || texts.size() > max) {
+          return false;
+        }
+        field(config).assign(texts.begin(), texts.end());
+        return true;
+      }};
+}
+
+Setting ServerList(std::string key, std::string help,
+                   Field<std::vector<std::string>> field, size_t max) {
+  return {
+      {std::move(key), "",
+       fmt::format("a list of at most {} URLs (http or https), or env", max),
+       std::move(help)},
+      true,
+      [=](Config& config, std::span<const std::string> texts) {
+        bool is_env = texts.size() == 1 && texts[0] == "env";
+        if (!is_env &&
+            (!std::ranges::all_of(texts, IsServerUrl) || texts.size() > max)) {
+          return false;
+        }
+        field(config).assign(texts.begin(), texts.end());
+        return true;
+      }};
 }
 
 constexpr int64_t kMiB = 1 << 20;
 constexpr int64_t kGiB = 1 << 30;
+
+void AddDebuginfod(std::vector<Setting>& table) {
+  table.push_back(ServerList(
+      "debuginfod.urls",
+      "servers that are asked for debug files by build ID; none: off, env: "
+      "those of $DEBUGINFOD_URLS",
+      [](Config& config) -> std::vector<std::string>& {
+        return config.debuginfod.urls;
+      },
+      16));
+  table.push_back(Size(
+      "debuginfod.max_file_bytes", "largest debug file that is fetched",
+      [](Config& config) -> uint64_t& {
+        return config.debuginfod.max_file_bytes;
+      },
+      kMiB, 16 * kGiB));
+  table.push_back(Size(
+      "debuginfod.max_cache_bytes",
+      "disk for debug files from servers; the least recently used go first",
+      [](Config& config) -> uint64_t& {
+        return config.debuginfod.max_cache_bytes;
+      },
+      kMiB, 1024 * kGiB));
+  table.push_back(Duration(
+      "debuginfod.timeout", "longest that fetching a debug file may take",
+      [](Config& config) -> seconds& { return config.debuginfod.timeout; },
+      seconds(1), seconds(3600)));
+  table.push_back(Duration(
+      "debuginfod.retry",
+      "how long servers are not asked again for what they could not give",
+      [](Config& config) -> seconds& { return config.debuginfod.retry; },
+      seconds(1), seconds(30 * 86400)));
+}
 
 std::vector<Setting> MakeTable() {
   std::vector<Setting> table;
@@ -250,6 +312,7 @@ std::vector<Setting> MakeTable() {
       "disk space for them, 0KiB for none; the least recently used go first",
       [](Config& config) -> uint64_t& { return config.symbols.cache_bytes; }, 0,
       64 * kGiB));
+  AddDebuginfod(table);
   table.push_back(
       Choice("log.level", "least severe messages that are logged",
              [](Config& config) -> std::string& { return config.log.level; },

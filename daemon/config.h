@@ -56,6 +56,15 @@ struct SymbolsConfig {
   bool operator==(const SymbolsConfig&) const = default;
 };
 
+struct DebuginfodConfig {
+  std::vector<std::string> urls;  // none: off; "env": of $DEBUGINFOD_URLS
+  uint64_t max_file_bytes = uint64_t{256} << 20;
+  uint64_t max_cache_bytes = uint64_t{1} << 30;
+  std::chrono::seconds timeout{30};
+  std::chrono::seconds retry{3600};
+  bool operator==(const DebuginfodConfig&) const = default;
+};
+
 struct LogConfig {
   std::string level = "info";  // a name spdlog::level::from_str knows
   bool operator==(const LogConfig&) const = default;
@@ -67,6 +76,7 @@ struct Config {
   HistoryConfig history;
   UnwindConfig unwind;
   SymbolsConfig symbols;
+  DebuginfodConfig debuginfod;
   LogConfig log;
   bool operator==(const Config&) const = default;
 };

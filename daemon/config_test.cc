@@ -169,6 +169,24 @@ TEST(Config, RefusesBadAddresses) {
   }
 }
 
+TEST(Config, DebuginfodServersAreHttpUrlsOrThoseOfTheEnvironment) {
+  Config config;
+  EXPECT_TRUE(config.debuginfod.urls.empty());
+  for (const char* good :
+       {"env", "https://a.example/x", "http://a:1,https://b", ""}) {
+    EXPECT_TRUE(ApplyFlag(config, "debuginfod.urls", good).ok()) << good;
+  }
+  for (const char* bad : {"env,https://a", "file:///etc", "a.example",
+                          "http://", "https:///x", "http://a b", "ftp://a"}) {
+    Status status = ApplyFlag(config, "debuginfod.urls", bad);
+    EXPECT_THAT(status.message(), HasSubstr("URLs (http or https), or env"))
+        << bad;
+  }
+  EXPECT_FALSE(ApplyFlag(config, "debuginfod.timeout", "0s").ok());
+  EXPECT_TRUE(ApplyFlag(config, "debuginfod.max_file_bytes", "1GiB").ok());
+  EXPECT_EQ(config.debuginfod.max_file_bytes, uint64_t{1} << 30);
+}
+
 TEST(Config, FlagsSetTheSameSettings) {
   Config config;
   EXPECT_TRUE(ApplyFlag(config, "http.listen", "0.0.0.0:80").ok());

@@ -50,6 +50,7 @@ BUILD_BACKPORTS="
 bpftool 7.5
 elfutils 0.192
 libbpf-dev 1:1.4
+libdebuginfod-dev 0.192
 libdw-dev 0.192
 libelf-dev 0.192
 linux-libc-dev 6.12
@@ -77,6 +78,9 @@ redis-tools
 rustc
 shellcheck
 util-linux
+"
+TEST_BACKPORTS="
+debuginfod 0.192
 "
 # Used by tests that skip without them.
 TEST_BACKPORTS_OPTIONAL="
@@ -158,7 +162,8 @@ main() {
     wanted=$BUILD_PACKAGES wanted_backports=$BUILD_BACKPORTS
   fi
   if [ "$what" != build ]; then
-    wanted+=$TEST_PACKAGES wanted_optional=$TEST_BACKPORTS_OPTIONAL
+    wanted+=$TEST_PACKAGES wanted_backports+=$TEST_BACKPORTS
+    wanted_optional=$TEST_BACKPORTS_OPTIONAL
   fi
 
   command -v dpkg-query >/dev/null || fail "this needs Debian 12 and its apt"

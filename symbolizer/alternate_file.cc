@@ -106,6 +106,9 @@ DebugFile FindAlternateFile(const AlternateLink& link, const DebugFile& holder,
   auto why_unfit = [&](int fd) { return WhyNotAlternate(fd, link); };
   DebugFile found = OpenFirstFit(ListPaths(link, holder, search), search,
                                  why_unfit, attempts);
+  if (!found.fd && !link.is_supplementary) {
+    found = OpenByBuildId(link.identity, search, why_unfit, attempts);
+  }
   attempts.push_back(found.fd ? "alternate debug file: " + found.Shown()
                               : "alternate debug file: no " + link.path +
                                     " with ID " + link.identity.Hex());

@@ -5,7 +5,8 @@
 // Searched: the build-ID folders, the path itself (a relative one from the
 // folder of the file that has the link, as named and as links resolve), and
 // what follows ".dwz/" in it under each debug folder; in the target's root
-// first, then on the host. Thread: pure, blocks on I/O.
+// first, then on the host; then what the opener has by build ID. Thread: pure,
+// blocks on I/O.
 #ifndef SYMBOLIZER_ALTERNATE_FILE_H_
 #define SYMBOLIZER_ALTERNATE_FILE_H_
 

@@ -106,6 +106,26 @@ DebugFile OpenFirstFit(const std::vector<std::string>& paths,
   return {};
 }
 
+DebugFile OpenByBuildId(const BuildId& build_id, const DebugFileSearch& search,
+                        const WhyUnfit& why_unfit,
+                        std::vector<std::string>& attempts) {
+  auto found = search.opener->FindByBuildId(build_id);
+  if (!found.ok()) {
+    if (!found.status().message().empty()) {
+      attempts.push_back(found.status().message());
+    }
+    return {};
+  }
+  DebugFile file{.fd = std::move(found->fd),
+                 .root = "/",
+                 .path = found->real_path,
+                 .real_path = found->real_path};
+  std::string reason = why_unfit(file.fd.get());
+  if (reason.empty()) return file;
+  attempts.push_back(file.Shown() + ": " + reason);
+  return {};
+}
+
 DebugFile FindDebugFile(const ElfFile& module, const DebugFileSearch& search,
                         std::vector<std::string>& attempts) {
   BuildId build_id = module.build_id();
@@ -125,7 +145,8 @@ DebugFile FindDebugFile(const ElfFile& module, const DebugFileSearch& search,
   attempts.push_back("separate debug file: none for build ID " +
                      (build_id.empty() ? "(none)" : build_id.Hex()) +
                      " under " + tried);
-  return {};
+  if (build_id.empty()) return {};
+  return OpenByBuildId(build_id, search, why_unfit, attempts);
 }
 
 }  // namespace pprofd

@@ -4,6 +4,7 @@
 // name under each debug folder, beside the module and in its .debug folder; in
 // the target's own root first, then on the host. A file counts only if its
 // build ID is the module's or, without one, if its CRC is the one of the link.
+// What is in no folder may come by its build ID alone (FindByBuildId).
 // Thread: pure, blocks on I/O. Bound: kMaxCrcBytes are read for a CRC.
 #ifndef SYMBOLIZER_DEBUG_FILES_H_
 #define SYMBOLIZER_DEBUG_FILES_H_
@@ -62,6 +63,11 @@ using WhyUnfit = std::function<std::string(int fd)>;
 DebugFile OpenFirstFit(const std::vector<std::string>& paths,
                        const DebugFileSearch& search, const WhyUnfit& why_unfit,
                        std::vector<std::string>& attempts);
+
+// The same for what the opener has by build ID.
+DebugFile OpenByBuildId(const BuildId& build_id, const DebugFileSearch& search,
+                        const WhyUnfit& why_unfit,
+                        std::vector<std::string>& attempts);
 
 // Without the last part; "" if there is no other.
 std::string FolderOf(const std::string& path);

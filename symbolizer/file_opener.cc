@@ -50,6 +50,10 @@ class OwnOpener : public FileOpener {
 
 }  // namespace
 
+Result<FoundFile> FileOpener::FindByBuildId(const BuildId& /*build_id*/) {
+  return Status(StatusCode::kNotFound, "");
+}
+
 FileOpener& OwnFileOpener() {
   static OwnOpener opener;
   return opener;

@@ -9,6 +9,7 @@
 
 #include "daemon/base/status.h"
 #include "daemon/base/unique_handle.h"
+#include "daemon/model/ids.h"
 
 namespace pprofd {
 
@@ -23,6 +24,10 @@ class FileOpener {
   // `path` inside `root`, which links cannot lead out of.
   virtual Result<FoundFile> Open(const std::string& root,
                                  const std::string& path) = 0;
+  // A debug file that is in no folder, by its build ID; its content is still to
+  // be checked. NotFound, without waiting for it to come: the message says what
+  // is known of it, and nothing when files are not had this way.
+  virtual Result<FoundFile> FindByBuildId(const BuildId& build_id);
 };
 
 // Opens with the rights of this process. Thread: any. Does I/O.

@@ -85,6 +85,14 @@ class Symbolizer::Impl {
     return it == slots_.end() ? nullptr : it->second;
   }
 
+  void Forget(const std::string& key) {
+    std::lock_guard lock(mutex_);
+    auto it = slots_.find(key);
+    if (it == slots_.end()) return;
+    std::erase(warm_, it->second);
+    slots_.erase(it);
+  }
+
   // Evicts, least recently used first, until the rest fits.
   void Trim() {
     std::vector<SlotRef> unsaved;
@@ -318,6 +326,10 @@ ModuleSymbols Symbolizer::SymbolizeJitDump(int file,
   }
   impl_->Trim();
   return result;
+}
+
+void Symbolizer::Forget(const std::string& cache_key) {
+  impl_->Forget(cache_key);
 }
 
 SourceReport Symbolizer::Report(const std::string& cache_key) {

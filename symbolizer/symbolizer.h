@@ -76,6 +76,10 @@ class Symbolizer {
   void SaveAll();
   bool has_unsaved() const;
 
+  // Looks anew, at the next question, for where the names of a module are:
+  // a debug file has come.
+  void Forget(const std::string& cache_key);
+
   SourceReport Report(const std::string& cache_key);
   // The same for a file that was never symbolized; keeps nothing of it.
   SourceReport Examine(int file, const std::string& path,

@@ -83,6 +83,39 @@ void AdviseDebian(const AdviceContext& context, ModuleFacts* module) {
   }
 }
 
+// Of the distributions whose server anyone may ask.
+std::string_view PublicServer(const AdviceContext& context) {
+  switch (context.family) {
+    case TargetSystem::Family::kDebian:
+      return context.system.find("Ubuntu") != std::string::npos
+                 ? "https://debuginfod.ubuntu.com"
+                 : "https://debuginfod.debian.net";
+    case TargetSystem::Family::kFedora:
+      return "https://debuginfod.fedoraproject.org";
+    case TargetSystem::Family::kSuse:
+      return "https://debuginfod.opensuse.org";
+    case TargetSystem::Family::kOther:
+      return "";
+  }
+  return "";
+}
+
+// Where it can be told, only for files of packages: servers have no others.
+void AdviseDebuginfod(const AdviceContext& context, ModuleFacts* module) {
+  std::string_view server = PublicServer(context);
+  bool is_foreign = context.family == TargetSystem::Family::kDebian &&
+                    module->package.empty();
+  if (context.asks_debuginfod || server.empty() || is_foreign ||
+      module->build_id.empty()) {
+    return;
+  }
+  module->advice.push_back(
+      {fmt::format("or let pprofd fetch it by build ID, which tells the server "
+                   "what runs here: set debuginfod.urls to [{}]",
+                   server),
+       ""});
+}
+
 void AdviseNames(const AdviceContext& context, ModuleFacts* module) {
   if (module->is_deleted) {
     module->advice.push_back(
@@ -94,6 +127,7 @@ void AdviseNames(const AdviceContext& context, ModuleFacts* module) {
   switch (context.family) {
     case TargetSystem::Family::kDebian:
       AdviseDebian(context, module);
+      AdviseDebuginfod(context, module);
       return;
     case TargetSystem::Family::kFedora:
       module->advice.push_back(
@@ -111,6 +145,7 @@ void AdviseNames(const AdviceContext& context, ModuleFacts* module) {
     case TargetSystem::Family::kOther:
       break;
   }
+  AdviseDebuginfod(context, module);
   module->advice.push_back(KeepDebugInformation(*module));
 }
 

@@ -21,6 +21,8 @@ struct AdviceContext {
   int32_t pid = 0;
   TargetSystem::Family family = TargetSystem::Family::kOther;
   std::set<std::string> debug_packages{};  // installed
+  std::string system{};                    // its name, for people
+  bool asks_debuginfod = false;
 };
 
 // Fills `missing` and `advice` from the other facts.

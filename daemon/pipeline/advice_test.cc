@@ -48,6 +48,29 @@ TEST(Advice, NamesWhatIsMissing) {
   EXPECT_THAT(whole.advice, IsEmpty());
 }
 
+TEST(Advice, NamesTheSystemsDebuginfodServerUnlessServersAreAsked) {
+  ModuleFacts module = Stripped("/usr/bin/x");
+  module.package = "x";
+  AdviceContext debian{.family = Family::kDebian, .system = "Debian 12"};
+  AdviseModule(debian, &module);
+  EXPECT_THAT(Words(module), HasSubstr("[https://debuginfod.debian.net]"));
+
+  ModuleFacts ubuntus = Stripped("/usr/bin/x");
+  ubuntus.package = "x";
+  AdviseModule({.family = Family::kDebian, .system = "Ubuntu 24.04"}, &ubuntus);
+  EXPECT_THAT(Words(ubuntus), HasSubstr("[https://debuginfod.ubuntu.com]"));
+
+  ModuleFacts foreign = Stripped("/opt/x");
+  AdviseModule(debian, &foreign);
+  EXPECT_THAT(Words(foreign), Not(HasSubstr("debuginfod.urls")));
+
+  ModuleFacts asked = Stripped("/usr/bin/x");
+  asked.package = "x";
+  debian.asks_debuginfod = true;
+  AdviseModule(debian, &asked);
+  EXPECT_THAT(Words(asked), Not(HasSubstr("debuginfod.urls")));
+}
+
 TEST(Advice, SaysNothingOfWhatIsNotKnown) {
   ModuleFacts module;
   module.path = "/usr/bin/x";

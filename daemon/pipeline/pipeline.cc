@@ -13,6 +13,7 @@
 #include "daemon/collector/event_reader.h"
 #include "daemon/collector/kernel_features.h"
 #include "daemon/collector/perf_event.h"
+#include "daemon/debuginfod/debuginfod_client.h"
 #include "daemon/pipeline/local_profile_service.h"
 #include "daemon/pipeline/sample_router.h"
 #include "daemon/server/handlers.h"
@@ -79,6 +80,7 @@ class Pipeline::Impl {
   std::string http_address() const { return http_->address(); }
 
  private:
+  Status StartDebuginfod();
   Status StartSymbolizers();
   Status Listen();
   Status StartSampling();
@@ -102,6 +104,7 @@ class Pipeline::Impl {
   std::unique_ptr<SymbolizerClient> table_symbolizer_;
   std::unique_ptr<SymbolizerClient> name_symbolizer_;
   std::unique_ptr<NameSaver> name_saver_;  // nullptr without symbol_cache_
+  std::unique_ptr<DebuginfodClient> debuginfod_;  // null: off
   SampleRouter router_;
   std::unique_ptr<ProfileRenderer> renderer_;
   std::unique_ptr<BpfProgram> program_;
@@ -122,6 +125,7 @@ Status Pipeline::Impl::Start() {
   LiftMemlockLimit();
   ASSIGN_OR_RETURN(program_, BpfProgram::Load({.ring_bytes = RingBytes()}));
   RETURN_IF_ERROR(program_->CheckVmaWalk());
+  RETURN_IF_ERROR(StartDebuginfod());
   RETURN_IF_ERROR(StartSymbolizers());
   sampler_ = std::make_unique<CpuSampler>(*program_);
   worker_ = std::make_unique<ProcessWorker>(
@@ -133,14 +137,39 @@ Status Pipeline::Impl::Start() {
       TableLoader::Options{.max_bytes = config_.unwind.max_table_bytes});
   router_.SetWorker(worker_.get());
   reader_ = std::make_unique<EventReader>(program_->ring_fd(), router_);
-  explainer_ = std::make_unique<ProcessExplainer>(
-      ProcessExplainer::Parts{*worker_, history_, modules_, processes_,
-                              *name_symbolizer_, kernel_symbols_, clock_});
+  explainer_ = std::make_unique<ProcessExplainer>(ProcessExplainer::Parts{
+      *worker_, history_, modules_, processes_, *name_symbolizer_,
+      kernel_symbols_, clock_, debuginfod_.get()});
   service_ = std::make_unique<LocalProfileService>(LocalProfileService::Parts{
       *program_, *sampler_, *reader_, *worker_, history_, captures_, coverage_,
       processes_, *renderer_, *explainer_, clock_, always_on_period_ns()});
   RETURN_IF_ERROR(Listen());
   return StartSampling();
+}
+
+Status Pipeline::Impl::StartDebuginfod() {
+  const DebuginfodConfig& config = config_.debuginfod;
+  std::vector<std::string> urls = DebuginfodServers(config.urls);
+  if (urls.empty()) return Status::Ok();
+  ASSIGN_OR_RETURN(
+      debuginfod_,
+      DebuginfodClient::Create(
+          {.urls = std::move(urls),
+           .folder = config_.symbols.cache_folder + "/debuginfod",
+           .program = DebuginfodProgram(),
+           .max_file_bytes = config.max_file_bytes,
+           .max_cache_bytes = config.max_cache_bytes,
+           .timeout = config.timeout,
+           .retry = config.retry},
+          clock_,
+          [this](const BuildId&, const std::vector<std::string>& askers,
+                 bool is_here) {
+            if (!is_here) return;
+            for (const std::string& asker : askers) {
+              name_symbolizer_->NoteArrival(asker);
+            }
+          }));
+  return Status::Ok();
 }
 
 Status Pipeline::Impl::StartSymbolizers() {
@@ -154,6 +183,12 @@ Status Pipeline::Impl::StartSymbolizers() {
   names.process.max_cache_bytes = config_.symbols.max_cache_bytes;
   names.process.debug_roots = config_.symbols.debug_roots;
   names.store = symbol_cache_.get();
+  if (debuginfod_) {
+    names.find_debug_file = [this](const BuildId& build_id,
+                                   const std::string& asker) {
+      return debuginfod_->Find(build_id, asker);
+    };
+  }
   ASSIGN_OR_RETURN(name_symbolizer_, SymbolizerClient::Start(std::move(names)));
   if (symbol_cache_) {
     name_saver_ = std::make_unique<NameSaver>(*name_symbolizer_);

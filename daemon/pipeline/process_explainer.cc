@@ -373,6 +373,13 @@ SymbolFacts ProcessExplainer::ExplainNames(
   symbols.is_known = module.unavailable_reason.empty();
   symbols.problem = module.unavailable_reason;
   symbols.attempts = report.attempts;
+  if (parts_.debuginfod != nullptr) {
+    // What the symbolizer was told then may have changed since.
+    std::replace_if(
+        symbols.attempts.begin(), symbols.attempts.end(),
+        [](const std::string& text) { return text.starts_with("debuginfod:"); },
+        parts_.debuginfod->Describe(module.build_id));
+  }
   symbols.has_dwarf = report.has_dwarf;
   symbols.has_symtab = report.has_symtab;
   symbols.has_dynsym = report.has_dynsym;
@@ -384,6 +391,7 @@ void ProcessExplainer::Advise(int32_t pid, const ProcessDir* process,
                               ProcessExplanation* explanation) const {
   AdviceContext context;
   context.pid = pid;
+  context.asks_debuginfod = parts_.debuginfod != nullptr;
   std::set<std::string> paths;
   for (const ModuleFacts& module : explanation->modules) {
     if (module.symbols.is_known && !module.symbols.has_dwarf &&
@@ -398,6 +406,7 @@ void ProcessExplainer::Advise(int32_t pid, const ProcessDir* process,
     } else {
       TargetSystem system = ReadTargetSystem(root->get());
       context.family = system.family;
+      context.system = system.name;
       explanation->system = system.name;
       explanation->system_problem = system.problem;
       if (system.family == TargetSystem::Family::kDebian && !paths.empty()) {

@@ -25,6 +25,7 @@
 
 #include "daemon/aggregate/history.h"
 #include "daemon/base/clock.h"
+#include "daemon/debuginfod/debuginfod_client.h"
 #include "daemon/model/process_explanation.h"
 #include "daemon/pipeline/process_worker.h"
 #include "daemon/process/module_table.h"
@@ -51,6 +52,7 @@ class ProcessExplainer {
     SymbolizerClient& symbolizer;
     KernelSymbols& kernel;
     const Clock& clock;
+    const DebuginfodClient* debuginfod;  // null: off
   };
   explicit ProcessExplainer(const Parts& parts) : parts_(parts) {}
 

@@ -32,4 +32,13 @@ Result<FoundFile> FileBroker::Open(const std::string& root,
   return found;
 }
 
+Result<FoundFile> FileBroker::Find(const BuildId& build_id) const {
+  if (!find_) return Status(StatusCode::kNotFound, "");
+  ASSIGN_OR_RETURN(FoundFile found, find_(build_id));
+  if (!IsElf(found.fd.get())) {
+    return Status(StatusCode::kDenied, found.real_path + ": no ELF file");
+  }
+  return found;
+}
+
 }  // namespace pprofd

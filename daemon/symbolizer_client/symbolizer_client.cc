@@ -27,9 +27,7 @@ Answer NotFound(const std::string& why) {
   return answer;
 }
 
-Answer OpenFor(const FileBroker& broker,
-               const wire::Question::OpenFile& question) {
-  Result<FoundFile> found = broker.Open(question.root(), question.path());
+Answer FileAnswer(Result<FoundFile> found) {
   if (!found.ok()) return NotFound(found.status().message());
   Answer answer;
   answer.text.set_is_found(true);
@@ -156,12 +154,36 @@ Result<UnwoundStack> SymbolizerClient::Unwind(
 }
 
 SymbolizerProcess::Answerer SymbolizerClient::AnswererOf(
-    const std::string& root) {
-  return [broker = FileBroker(opener_, root),
+    const NamedFile& file, const std::string& asker) {
+  FileBroker::FindByBuildId find;
+  if (find_debug_file_) {
+    find = [this, asker](const BuildId& build_id) {
+      return find_debug_file_(build_id, asker);
+    };
+  }
+  return [broker = FileBroker(opener_, file.root, std::move(find)),
           store = store_](const wire::Question& question) {
-    if (question.has_open_file()) return OpenFor(broker, question.open_file());
+    if (question.has_open_file()) {
+      return FileAnswer(broker.Open(question.open_file().root(),
+                                    question.open_file().path()));
+    }
+    if (question.kind_case() == wire::Question::kDebugFile) {
+      return FileAnswer(broker.Find(BuildId(question.debug_file())));
+    }
     return AskStore(store, question);
   };
+}
+
+void SymbolizerClient::NoteArrival(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  if (arrivals_.size() >= kMaxArrivals) arrivals_.clear();
+  arrivals_[key] = ++last_arrival_;
+}
+
+uint64_t SymbolizerClient::LastArrivalFor(const std::string& key) const {
+  std::lock_guard lock(mutex_);
+  auto known = arrivals_.find(key);
+  return known == arrivals_.end() ? 0 : known->second;
 }
 
 ModuleSymbols SymbolizerClient::NamesOf(Call call, Deadline deadline,
@@ -191,9 +213,10 @@ ModuleSymbols SymbolizerClient::SymbolizeModule(
   names->mutable_addresses()->Reserve(static_cast<int>(addresses.size()));
   for (ModuleAddr address : addresses) names->add_addresses(address.value);
   names->set_style(static_cast<uint32_t>(style));
+  names->set_last_arrival(LastArrivalFor(file.key));
   call.file = file.file;
   call.subject = file.key;
-  call.answerer = AnswererOf(file.root);
+  call.answerer = AnswererOf(file, file.key);
   return NamesOf(std::move(call), deadline, addresses.size());
 }
 
@@ -228,6 +251,7 @@ ModuleSymbols SymbolizerClient::NameJitCode(int file, bool is_jit_dump,
 SourceReport SymbolizerClient::Report(const std::string& key) {
   Call call;
   call.request.mutable_report()->set_key(key);
+  call.request.mutable_report()->set_last_arrival(LastArrivalFor(key));
   call.can_outlive = true;
   Result<wire::Reply> reply = process_.Run(std::move(call), After(kReadTime));
   if (!reply.ok() || !reply->has_sources()) return {};
@@ -241,7 +265,7 @@ Result<Examination> SymbolizerClient::Examine(const NamedFile& file) {
   examine->set_root(file.root);
   call.file = file.file;
   call.subject = file.key;
-  call.answerer = AnswererOf(file.root);
+  call.answerer = AnswererOf(file, "");
   call.can_outlive = true;
   ASSIGN_OR_RETURN(wire::Reply reply,
                    process_.Run(std::move(call), After(kReadTime)));

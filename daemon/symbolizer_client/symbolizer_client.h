@@ -8,18 +8,22 @@
 // Owns: the process. Borrows: the FileOpener, the SymbolStore.
 // Thread: any; requests take turns, the newest first.
 // Bound: kReadTime for headers and examinations, kTableTime for a table,
-//   kUnwindTime for a stack; what names need is up to the caller's deadline.
+//   kUnwindTime for a stack; kMaxArrivals modules, of the others files are seen
+//   when they are named anew; what names need is up to the caller's deadline.
 // Fails: as SymbolizerProcess says, or as the file is: Corrupt, Unsupported.
 #ifndef DAEMON_SYMBOLIZER_CLIENT_SYMBOLIZER_CLIENT_H_
 #define DAEMON_SYMBOLIZER_CLIENT_SYMBOLIZER_CLIENT_H_
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "daemon/model/module.h"
 #include "daemon/model/profile_service.h"  // DemangleStyle
 #include "daemon/model/sample.h"
@@ -47,11 +51,19 @@ class SymbolizerClient {
   static constexpr std::chrono::seconds kReadTime{5};
   static constexpr std::chrono::seconds kTableTime{10};
   static constexpr std::chrono::seconds kUnwindTime{5};
+  static constexpr size_t kMaxArrivals = 4096;
+
+  // A debug file that is in no folder, by build ID, without waiting for it;
+  // `asker` is the key of the module that wants it, "" when it is only looked
+  // at. NoteArrival(asker) when it has come.
+  using FindDebugFile = std::function<Result<FoundFile>(
+      const BuildId& build_id, const std::string& asker)>;
 
   struct Options {
     SymbolizerProcess::Options process;
     FileOpener* opener = &OwnFileOpener();
     SymbolStore* store = nullptr;  // nullptr: nothing outlives the process
+    FindDebugFile find_debug_file = nullptr;
   };
   static Result<std::unique_ptr<SymbolizerClient>> Start(Options options);
 
@@ -78,6 +90,10 @@ class SymbolizerClient {
                                  std::span<const uint64_t> addresses,
                                  DemangleStyle style, Deadline deadline);
 
+  // A debug file has come for the module with this key: what it was named by is
+  // looked for anew at the next question. Does not wait.
+  void NoteArrival(const std::string& key);
+
   // Of what was symbolized: what its names come from. Nothing when it is not
   // known, or not known in time.
   SourceReport Report(const std::string& key);
@@ -96,9 +112,12 @@ class SymbolizerClient {
   explicit SymbolizerClient(Options options)
       : process_(std::move(options.process)),
         opener_(*options.opener),
-        store_(options.store) {}
+        store_(options.store),
+        find_debug_file_(std::move(options.find_debug_file)) {}
 
-  SymbolizerProcess::Answerer AnswererOf(const std::string& root);
+  SymbolizerProcess::Answerer AnswererOf(const NamedFile& file,
+                                         const std::string& asker);
+  uint64_t LastArrivalFor(const std::string& key) const;
   ModuleSymbols NameJitCode(int file, bool is_jit_dump, const std::string& key,
                             std::span<const uint64_t> addresses,
                             DemangleStyle style, Deadline deadline);
@@ -108,6 +127,12 @@ class SymbolizerClient {
   SymbolizerProcess process_;
   FileOpener& opener_;
   SymbolStore* const store_;
+  const FindDebugFile find_debug_file_;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_: the last for each key, and of all.
+  absl::flat_hash_map<std::string, uint64_t> arrivals_;
+  uint64_t last_arrival_ = 0;
 };
 
 }  // namespace pprofd

@@ -239,6 +239,58 @@ TEST_F(LostSymbolizerTest, IsNotRiskedAgainForAFileThatWasDeadlyTwice) {
   EXPECT_EQ(Name("b").problem, "");
 }
 
+TEST_F(SymbolizerClientTest, NamesComeWithADebugFileOnceItHasArrived) {
+  std::vector<std::string> askers;
+  bool is_here = false;
+  auto find = [&](const BuildId&,
+                  const std::string& asker) -> Result<FoundFile> {
+    askers.push_back(asker);
+    if (!is_here) return Status(StatusCode::kNotFound, "on its way");
+    return FoundFile{
+        .fd = UniqueFd(open("/proc/self/exe", O_RDONLY | O_CLOEXEC)),
+        .real_path = "/store/file.debug"};
+  };
+  auto client =
+      SymbolizerClient::Start({.process = Process(), .find_debug_file = find});
+  ASSERT_TRUE(client.ok());
+  StrippedFile stripped;
+  ModuleAddr address = KnownAddress();
+  auto name = [&] {
+    return (*client)->SymbolizeModule(stripped.Named("a"), {&address, 1},
+                                      DemangleStyle::kShort, Soon());
+  };
+  EXPECT_EQ(name().has_line_numbers, false);
+  EXPECT_THAT(askers, ElementsAre("a"));
+  EXPECT_THAT((*client)->Report("a").attempts, Contains("on its way"));
+  is_here = true;
+  EXPECT_EQ(name().has_line_numbers, false) << "nobody has said so";
+  (*client)->NoteArrival("a");
+  EXPECT_THAT((*client)->Report("a").attempts, IsEmpty()) << "out of date";
+  EXPECT_EQ(name().has_line_numbers, true);
+  EXPECT_THAT((*client)->Report("a").attempts,
+              Contains(HasSubstr("/store/file.debug: ")));
+  EXPECT_EQ(name().has_line_numbers, true);
+  EXPECT_THAT(askers, ElementsAre("a", "a")) << "looked for once again";
+  EXPECT_TRUE((*client)->Examine(stripped.Named("b")).ok());
+  EXPECT_EQ(askers.back(), "") << "an examination asks for nobody";
+}
+
+TEST_F(SymbolizerClientTest, GivesTheSymbolizerElfFilesOnlyByBuildId) {
+  auto found = [](const char* path) {
+    return FileBroker(
+               OwnFileOpener(), "",
+               [=](const BuildId&) { return OwnFileOpener().Open("/", path); })
+        .Find(BuildId("12345678"));
+  };
+  EXPECT_TRUE(found("/bin/true").ok());
+  EXPECT_EQ(found("/etc/passwd").status().code(), StatusCode::kDenied);
+  EXPECT_EQ(FileBroker(OwnFileOpener(), "")
+                .Find(BuildId("12345678"))
+                .status()
+                .message(),
+            "");
+}
+
 // A file system that takes its time, once.
 class SlowOpener : public FileOpener {
  public:

@@ -181,6 +181,7 @@ void SymbolizerServer::Do(const wire::Unwind& unwind, wire::Reply* reply) {
 void SymbolizerServer::Do(const wire::NameAddresses& names,
                           wire::Reply* reply) {
   std::vector<ModuleAddr> addresses = ToModuleAddrs(names.addresses());
+  MindArrival(names.key(), names.last_arrival());
   ToWire(symbolizer_->SymbolizeModule(file(), names.key(), names.path(),
                                       names.root(), addresses,
                                       ToStyle(names.style()), deadline_),
@@ -198,7 +199,16 @@ void SymbolizerServer::Do(const wire::NameJitCode& names, wire::Reply* reply) {
          reply->mutable_names());
 }
 
+void SymbolizerServer::MindArrival(const std::string& key, uint64_t arrival) {
+  if (arrival == 0) return;
+  if (arrivals_.size() >= kMaxArrivals) arrivals_.clear();
+  if (std::exchange(arrivals_[key], arrival) != arrival) {
+    symbolizer_->Forget(key);
+  }
+}
+
 void SymbolizerServer::Do(const wire::Report& report, wire::Reply* reply) {
+  MindArrival(report.key(), report.last_arrival());
   ToWire(symbolizer_->Report(report.key()), reply->mutable_sources());
 }
 
@@ -249,6 +259,16 @@ Result<FoundFile> SymbolizerServer::Open(const std::string& root,
   wire::Question question;
   question.mutable_open_file()->set_root(root);
   question.mutable_open_file()->set_path(path);
+  return AskFile(question);
+}
+
+Result<FoundFile> SymbolizerServer::FindByBuildId(const BuildId& build_id) {
+  wire::Question question;
+  question.set_debug_file(build_id.bytes());
+  return AskFile(question);
+}
+
+Result<FoundFile> SymbolizerServer::AskFile(const wire::Question& question) {
   ASSIGN_OR_RETURN(Answered answered, Ask(question));
   if (answered.files.empty()) {
     return Status(StatusCode::kNotFound, "no file came");

@@ -4,8 +4,8 @@
 // come through it. What it must know beside, it asks the daemon.
 // Owns: the channel, names and call frame indexes of what it was asked about.
 // Thread: one.
-// Bound: a request's time and kGrace more, then SIGALRM ends the process, even
-//   when nobody waits any more.
+// Bound: kMaxArrivals; a request's time and kGrace more, then SIGALRM ends the
+//   process, even when nobody waits any more.
 // Fails: Run() returns when the daemon is gone or makes no sense.
 #ifndef SYMBOLIZER_SERVICE_SYMBOLIZER_SERVER_H_
 #define SYMBOLIZER_SERVICE_SYMBOLIZER_SERVER_H_
@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "daemon/unwind/stack_unwinder.h"
 #include "proto/symbolizer.pb.h"
 #include "symbolizer/file_opener.h"
@@ -30,6 +31,7 @@ namespace pprofd {
 class SymbolizerServer : private FileOpener, private SymbolStore {
  public:
   static constexpr std::chrono::seconds kGrace{20};
+  static constexpr size_t kMaxArrivals = 4096;  // then modules are read anew
 
   // `build` tells one build of pprofd from another.
   SymbolizerServer(UniqueFd socket, std::string build, Confinement confinement);
@@ -41,6 +43,7 @@ class SymbolizerServer : private FileOpener, private SymbolStore {
   // Asks the daemon, by a root and a path it may refuse.
   Result<FoundFile> Open(const std::string& root,
                          const std::string& path) override;
+  Result<FoundFile> FindByBuildId(const BuildId& build_id) override;
   Result<UniqueFd> Load(const std::string& key, Purpose purpose) override;
   Status Save(const std::string& key, std::span<const uint8_t> bytes) override;
   void Discard(const std::string& key) override;
@@ -50,6 +53,9 @@ class SymbolizerServer : private FileOpener, private SymbolStore {
     std::vector<UniqueFd> files;
   };
   Result<Answered> Ask(const wire::Question& question);
+  Result<FoundFile> AskFile(const wire::Question& question);
+  // Forgets a module for which a file has come since.
+  void MindArrival(const std::string& key, uint64_t arrival);
   void Do(const wire::Request& request, wire::Reply* reply);
   void Do(const wire::Start& start, wire::Reply* reply);
   void Describe(wire::Reply* reply);
@@ -70,6 +76,7 @@ class SymbolizerServer : private FileOpener, private SymbolStore {
   const std::string build_;
   const Confinement confinement_;
   std::unique_ptr<Symbolizer> symbolizer_;
+  absl::flat_hash_map<std::string, uint64_t> arrivals_;  // last minded, by key
   StackUnwinder unwinder_;
   std::chrono::steady_clock::time_point next_give_back_{};
 

@@ -1,20 +1,42 @@
 """A proxy that remembers the requests that went through it."""
+import ctypes
 import http.client
 import http.server
+import os
 import threading
 import urllib.parse
 
 
-class RecordingProxy:
-    """Forwards to `upstream`; `requests` is a list of (method, path)."""
+CLONE_NEWNET = 0x40000000
 
-    def __init__(self, upstream):
+
+def enter_network(pid):
+    """Sockets that this thread makes from now on are in that of `pid`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(f"/proc/{pid}/ns/net", "rb") as network:
+        if libc.setns(network.fileno(), CLONE_NEWNET) != 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+
+
+class RecordingProxy:
+    """Forwards to `upstream`; `requests` is a list of (method, path).
+
+    `upstream` is in the network namespace of the process `network_of`, if any.
+    """
+
+    def __init__(self, upstream, network_of=None):
         self.requests = []
         address = urllib.parse.urlsplit(upstream)
         requests = self.requests
 
         class Handler(http.server.BaseHTTPRequestHandler):
             """Forwards one request, body and headers as they are."""
+
+            def setup(self):
+                if network_of is not None:
+                    enter_network(network_of)
+                super().setup()
 
             def forward(self):
                 requests.append((self.command, self.path))
