@@ -23,7 +23,10 @@
 namespace pprofd {
 namespace {
 
+using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 __attribute__((noinline)) void KnownFunction() { asm volatile(""); }
 
