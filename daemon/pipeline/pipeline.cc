@@ -103,8 +103,8 @@ class Pipeline::Impl {
   // Two, so that no question for names keeps samples waiting for tables.
   std::unique_ptr<SymbolizerClient> table_symbolizer_;
   std::unique_ptr<SymbolizerClient> name_symbolizer_;
+  std::unique_ptr<DebuginfodClient> debuginfod_;  // nullptr: off
   std::unique_ptr<NameSaver> name_saver_;  // nullptr without symbol_cache_
-  std::unique_ptr<DebuginfodClient> debuginfod_;  // null: off
   SampleRouter router_;
   std::unique_ptr<ProfileRenderer> renderer_;
   std::unique_ptr<BpfProgram> program_;
