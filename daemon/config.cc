@@ -183,53 +183,46 @@ Setting Path(std::string key, std::string help, Field<std::string> field) {
       }};
 }
 
-Setting PathList(std::string key, std::string help,
-                 Field<std::vector<std::string>> field, size_t max) {
-  Config defaults;
-  return {
-      {std::move(key), fmt::format("{}", fmt::join(field(defaults), ",")),
-       fmt::format("a list of at most {} absolute paths", max),
-       std::move(help)},
-      true,
-      [=](Config& config, std::span<const std::string> texts) {
-        if (!std::ranges::all_of(texts, IsAbsolutePath) || texts.size() > max) {
-          return false;
-        }
-        field(config).assign(texts.begin(), texts.end());
-        return true;
-      }};
+constexpr size_t kMaxListed = 16;
+
+bool ArePaths(std::span<const std::string> texts) {
+  return texts.size() <= kMaxListed &&
+         std::ranges::all_of(texts, IsAbsolutePath);
 }
 
-Setting ServerList(std::string key, std::string help,
-                   Field<std::vector<std::string>> field, size_t max) {
-  return {
-      {std::move(key), "",
-       fmt::format("a list of at most {} URLs (http or https), or env", max),
-       std::move(help)},
-      true,
-      [=](Config& config, std::span<const std::string> texts) {
-        bool is_env = texts.size() == 1 && texts[0] == "env";
-        if (!is_env &&
-            (!std::ranges::all_of(texts, IsServerUrl) || texts.size() > max)) {
-          return false;
-        }
-        field(config).assign(texts.begin(), texts.end());
-        return true;
-      }};
+bool AreServers(std::span<const std::string> texts) {
+  bool is_env = texts.size() == 1 && texts[0] == "env";
+  return is_env || (texts.size() <= kMaxListed &&
+                    std::ranges::all_of(texts, IsServerUrl));
+}
+
+Setting List(std::string key, std::string help,
+             Field<std::vector<std::string>> field, std::string_view of_what,
+             bool (*are_allowed)(std::span<const std::string> texts)) {
+  Config defaults;
+  return {{std::move(key), fmt::format("{}", fmt::join(field(defaults), ",")),
+           fmt::format("a list of at most {} {}", kMaxListed, of_what),
+           std::move(help)},
+          true,
+          [=](Config& config, std::span<const std::string> texts) {
+            if (!are_allowed(texts)) return false;
+            field(config).assign(texts.begin(), texts.end());
+            return true;
+          }};
 }
 
 constexpr int64_t kMiB = 1 << 20;
 constexpr int64_t kGiB = 1 << 30;
 
 void AddDebuginfod(std::vector<Setting>& table) {
-  table.push_back(ServerList(
+  table.push_back(List(
       "debuginfod.urls",
       "servers that are asked for debug files by build ID; none: off, env: "
       "those of $DEBUGINFOD_URLS",
       [](Config& config) -> std::vector<std::string>& {
         return config.debuginfod.urls;
       },
-      16));
+      "URLs (http or https), or env", AreServers));
   table.push_back(Size(
       "debuginfod.max_file_bytes", "largest debug file that is fetched",
       [](Config& config) -> uint64_t& {
@@ -295,12 +288,12 @@ std::vector<Setting> MakeTable() {
         return config.symbols.max_cache_bytes;
       },
       kMiB, 16 * kGiB));
-  table.push_back(PathList(
+  table.push_back(List(
       "symbols.debug_roots", "where separate debug files are searched",
       [](Config& config) -> std::vector<std::string>& {
         return config.symbols.debug_roots;
       },
-      16));
+      "absolute paths", ArePaths));
   table.push_back(
       Path("symbols.cache_folder",
            "where names found in debug information are kept for the next start",
