@@ -125,26 +125,6 @@ TEST_F(KallsymsFilesTest, SpendsLittleOnReadingAgain) {
             Kallsyms::kLoadFactor * std::chrono::milliseconds(100));
 }
 
-TEST(Kallsyms, NamesTheBpfProgramsOfThisMachine) {
-  std::ifstream file("/proc/kallsyms");
-  std::string line;
-  std::string address;
-  std::string name;
-  while (std::getline(file, line)) {
-    if (!line.ends_with("[bpf]")) continue;
-    std::istringstream words(line);
-    std::string type;
-    words >> address >> type >> name;
-    if (name.starts_with("bpf_prog_")) break;
-  }
-  if (!name.starts_with("bpf_prog_") || address == "0000000000000000") {
-    GTEST_SKIP() << "no BPF program is loaded, or its address is hidden";
-  }
-  Kallsyms kallsyms;
-  ASSERT_TRUE(kallsyms.Refresh().ok());
-  EXPECT_EQ(kallsyms.Find(std::stoull(address, nullptr, 16)), name);
-}
-
 TEST_F(KallsymsFilesTest, SaysWhenAddressesAreHidden) {
   Write("kallsyms", "0000000000000000 T a\n");
   Kallsyms kallsyms(proc_);

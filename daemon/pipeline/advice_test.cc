@@ -91,7 +91,8 @@ TEST(Advice, NamesTheDebianPackageOfAPackagedFile) {
 
   ModuleFacts libc = Stripped("/usr/lib/x86_64-linux-gnu/libc.so.6");
   libc.package = "libc6";
-  AdviseModule({.pid = 7, .family = Family::kDebian}, &libc);
+  AdviseModule({.pid = 7, .family = Family::kDebian, .asks_debuginfod = true},
+               &libc);
   EXPECT_THAT(libc.advice, ElementsAre(Field(&Advice::command,
                                              "apt-get install libc6-dbg")));
 }
@@ -101,14 +102,14 @@ TEST(Advice, KnowsThatDebiansPythonHasItsSymbolsInOnePackage) {
                               "libpython3.11-stdlib", "libpython3.11"}) {
     ModuleFacts module = Stripped("/usr/bin/python3.11");
     module.package = package;
-    AdviseModule({.family = Family::kDebian}, &module);
+    AdviseModule({.family = Family::kDebian, .asks_debuginfod = true}, &module);
     EXPECT_THAT(
         module.advice,
         ElementsAre(Field(&Advice::command, "apt-get install python3.11-dbg")));
   }
   ModuleFacts other = Stripped("/usr/lib/x.so");
   other.package = "python3.11-numpy";
-  AdviseModule({.family = Family::kDebian}, &other);
+  AdviseModule({.family = Family::kDebian, .asks_debuginfod = true}, &other);
   EXPECT_THAT(Words(other), HasSubstr("python3.11-numpy-dbgsym"));
 }
 

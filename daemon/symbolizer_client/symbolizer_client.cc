@@ -276,7 +276,7 @@ Result<Examination> SymbolizerClient::Examine(const NamedFile& file) {
 void SymbolizerClient::SaveNames(bool all) {
   Call call;
   call.request.mutable_save_names()->set_all(all);
-  call.answerer = AnswererOf("");
+  call.answerer = AnswererOf(NamedFile(), "");
   call.can_outlive = true;
   Status status = process_.Run(std::move(call), After(kReadTime)).status();
   if (!status.ok()) spdlog::debug("symbol cache: {}", status.message());

@@ -278,10 +278,6 @@ ffffffff81000100 t bpf_prog_6deef7357e7b4530\t[bpf]
     release = (b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n'
                b"ID_LIKE='a b\\'\nNAME=x\n")
     seeds.add_two("target_system", "os_release", release, b"../x")
-    seeds.add("symbolize_command", "questions",
-              b'a 401000 0x401001\n"a" 0\n./a 401000\n'
-              b"0123456789abcdef 10\n\n b 1\n")
-    seeds.add("symbolize_command", "malformed", b'"a 1\na zz\na\n')
 
 
 def expressions(seeds):
