@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "symbolizer/demangle_budget.h"
+#include "symbolizer/dlang.h"
 #include "symbolizer/rust_legacy.h"
 
 namespace pprofd {
@@ -302,6 +303,11 @@ std::string PresentSourceName(const std::string& name, DemangleStyle style) {
                                         : renamed;
 }
 
+bool LooksMangled(std::string_view name) {
+  return name.starts_with("_Z") || name.starts_with("_R") ||
+         name.starts_with("_D");
+}
+
 std::string Demangle(const std::string& linkage_name, DemangleStyle style) {
   if (style == DemangleStyle::kNone || linkage_name.size() > kMaxMangledBytes) {
     return linkage_name;
@@ -318,6 +324,8 @@ std::string Demangle(const std::string& linkage_name, DemangleStyle style) {
     if (!name) name = DemangleItanium(linkage_name, style);
   } else if (linkage_name.starts_with("_R")) {
     name = DemangleRustV0(linkage_name, style);
+  } else if (linkage_name.starts_with("_D")) {
+    name = DemangleDlang(CutAtDot(linkage_name, 1));
   }
   return name ? *name : linkage_name;
 }

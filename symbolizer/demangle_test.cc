@@ -72,6 +72,34 @@ const Case kCases[] = {
      "<Test + 'static as foo::Bar<Test>>::bar"},
     {"_ZN3foo28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE",
      "foo::{{closure}}", "foo::{{closure}}", "foo::{{closure}}"},
+    {"_RNvMs_NtCs1234_7mycrate3fooNtB4_3Bar3baz", "<mycrate::foo::Bar>::baz",
+     "<mycrate::foo::Bar>::baz", "<mycrate::foo::Bar>::baz"},
+    {"_RNCNvC7mycrate4main0B3_", "mycrate::main::{closure#0}",
+     "mycrate::main::{closure#0}", "mycrate::main::{closure#0}"},
+    {"_Dmain", "D main", "D main", "D main"},
+    {"_D3std5array__T8appenderTAAyaZQpFNaNbNfZSQBnQBm__T8AppenderTQBjZQo",
+     "std.array.appender", "std.array.appender", "std.array.appender"},
+    {"_D3app7Counter__T3addTiZQhMFiZv", "app.Counter.add", "app.Counter.add",
+     "app.Counter.add"},
+    {"_D3app3Foo6__ctorMFiZCQuQs.isra.0", "app.Foo.this", "app.Foo.this",
+     "app.Foo.this"},
+};
+
+// Names of other languages, and of C, that a demangler must not touch.
+const char* const kForeign[] = {
+    "$s4main5greet4nameySS_tF",          // Swift 5
+    "_$s4main5greet4nameySS_tF",         // Swift 5, with an underscore before
+    "$S4main3fooyyF",                    // Swift 4.2
+    "_T04main3fooyyF",                   // Swift 4.0
+    "_TF4main3fooFT_T_",                 // Swift 3
+    "main.(*Stack[go.shape.int]).Push",  // Go
+    "_DYNAMIC",
+    "_Dabs",
+    "_D",
+    "_D3app",
+    "_Raise",
+    "_Z",
+    "caml_main",
 };
 
 TEST(Demangle, GivesEachStyleOfATable) {
@@ -81,6 +109,21 @@ TEST(Demangle, GivesEachStyleOfATable) {
     EXPECT_EQ(Demangle(c.mangled, DemangleStyle::kTemplates), c.templates);
     EXPECT_EQ(Demangle(c.mangled, DemangleStyle::kFull), c.full);
   }
+}
+
+TEST(Demangle, LeavesNamesOfOtherLanguagesReadable) {
+  for (const char* name : kForeign) {
+    for (DemangleStyle style :
+         {DemangleStyle::kNone, DemangleStyle::kShort,
+          DemangleStyle::kTemplates, DemangleStyle::kFull}) {
+      EXPECT_EQ(Demangle(name, style), name);
+    }
+  }
+}
+
+TEST(Demangle, LeavesSwiftSourceNamesWhole) {
+  EXPECT_EQ(PresentSourceName("greet(name:)", DemangleStyle::kShort),
+            "greet(name:)");
 }
 
 // Each level mentions the one before twice.

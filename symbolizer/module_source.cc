@@ -21,10 +21,6 @@ bool HasDwarf(const ElfFile& file) {
   return HasBytes(file, ".debug_info") || HasBytes(file, ".zdebug_info");
 }
 
-bool LooksMangled(const std::string& name) {
-  return name.starts_with("_Z") || name.starts_with("_R");
-}
-
 bool HasSymtab(const ElfFile& file) {
   for (const ElfSection& section : file.sections()) {
     if (section.type == SHT_SYMTAB) return true;
