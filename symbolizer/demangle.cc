@@ -2,6 +2,7 @@
 
 #include <llvm/Demangle/Demangle.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <memory>
@@ -306,6 +307,17 @@ std::string PresentSourceName(const std::string& name, DemangleStyle style) {
 bool LooksMangled(std::string_view name) {
   return name.starts_with("_Z") || name.starts_with("_R") ||
          name.starts_with("_D");
+}
+
+bool ResistsDemangling(const std::string& linkage_name) {
+  static constexpr std::array<std::string_view, 3> kForms{"srN", "srSt", "CI4"};
+  if (linkage_name.size() > kMaxMangledBytes) return true;
+  bool may_resist =
+      std::any_of(kForms.begin(), kForms.end(), [&](std::string_view form) {
+        return linkage_name.find(form) != std::string::npos;
+      });
+  return may_resist &&
+         Demangle(linkage_name, DemangleStyle::kShort) == linkage_name;
 }
 
 std::string Demangle(const std::string& linkage_name, DemangleStyle style) {

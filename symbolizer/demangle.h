@@ -32,6 +32,12 @@ std::string Demangle(const std::string& linkage_name, DemangleStyle style);
 // Has the name the form of those that Demangle() may change?
 bool LooksMangled(std::string_view name);
 
+// Is it a name of C++ that Demangle() does not understand? Some are too long.
+// And GCC numbers what back references refer to in a way of its own if a type
+// is computed from a trait (enable_if), and in inherited constructors. Quick
+// for all others; a name that is damaged is not found out.
+bool ResistsDemangling(const std::string& linkage_name);
+
 // The same for a function that has only the name of the debug information:
 // `f<int>`, `ns::<lambda(int)>::operator()`. Names of Go and C stay as they
 // are, and so do names above kMaxMangledBytes.

@@ -121,6 +121,19 @@ TEST(Demangle, LeavesNamesOfOtherLanguagesReadable) {
   }
 }
 
+TEST(Demangle, TellsNamesThatItCannotRead) {
+  EXPECT_TRUE(ResistsDemangling(
+      "_ZSteqIcEN9__gnu_cxx11__enable_ifIXsrSt9__is_charIT_E7__valueEbE6__"
+      "typeERKNSt7__cxx1112basic_stringIS3_St11char_traitsIS3_ESaIS3_EEESE_"));
+  EXPECT_TRUE(ResistsDemangling(
+      "_ZNSt17_Optional_payloadI3BoxLb0ELb0ELb0EECI4St22_Optional_payload_"
+      "baseIS0_EEbOS3_"));
+  EXPECT_FALSE(ResistsDemangling("_ZN1AIiECI21BEi"));
+  EXPECT_FALSE(ResistsDemangling("_ZN5srNot3fooEi"));
+  EXPECT_FALSE(ResistsDemangling("main"));
+  EXPECT_TRUE(ResistsDemangling("_Z5000" + std::string(5000, 'a') + "v"));
+}
+
 TEST(Demangle, LeavesSwiftSourceNamesWhole) {
   EXPECT_EQ(PresentSourceName("greet(name:)", DemangleStyle::kShort),
             "greet(name:)");

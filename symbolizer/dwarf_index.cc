@@ -12,6 +12,14 @@ namespace {
 // libdw keeps abbreviations of each unit it has seen, some 30 KB each.
 constexpr size_t kUnitsBetweenRestarts = 128;
 
+// Of units that claim the same code the first is right: where the linker drops
+// a copy of an inline function, it makes that unit point to the one it keeps.
+RangeMap::Range RangeOfUnit(RangeMap::Range range, uint32_t number) {
+  range.priority = UINT32_MAX - number;
+  range.value = number;
+  return range;
+}
+
 }  // namespace
 
 DwarfIndex::DwarfIndex(DwarfFile& file, SplitFiles& split_files)
@@ -53,9 +61,8 @@ void DwarfIndex::ListUnits(DwarfFile& file) {
                       .end_offset = next,
                       .is_skeleton = is_skeleton});
     if (unit_ranges.empty()) unranged_.push_back(number);
-    for (RangeMap::Range& range : unit_ranges) {
-      range.value = number;
-      ranges.push_back(range);
+    for (const RangeMap::Range& range : unit_ranges) {
+      ranges.push_back(RangeOfUnit(range, number));
     }
   }
   ranges_ = RangeMap(std::move(ranges));
@@ -88,9 +95,8 @@ bool DwarfIndex::IndexUnrangedUnits(DwarfFile& file, Deadline deadline) {
       units_[number].index.reset();
       continue;
     }
-    for (RangeMap::Range range : index.ranges.Segments()) {
-      range.value = number;
-      late_ranges_list_.push_back(range);
+    for (const RangeMap::Range& range : index.ranges.Segments()) {
+      late_ranges_list_.push_back(RangeOfUnit(range, number));
     }
   }
   unranged_indexed_ = unranged_.size();

@@ -5,6 +5,7 @@
 // first falls into it, a UnitIndex. Names are read when first hit. libdw's own
 // look-ups by address are not used: they walk a unit for each question.
 // Units whose DIEs are in a file of their own that is missing give lines only.
+// Of units that claim the same code the first is believed.
 // Owns: the indexes. Borrows: SplitFiles; the DwarfFile and SymbolPool of each
 //   call, which must be of the same file, and the same pool, every time.
 // Thread: one owner at a time.

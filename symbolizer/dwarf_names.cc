@@ -88,9 +88,11 @@ const Declaration& DwarfNames::Declare(const UnitReading& unit, DieRef ref) {
   }
   StringPool& strings = unit.pool.strings();
   declaration.linkage_name = strings.Add(linkage_name);
+  bool has_own_scopes =
+      !linkage_name.empty() && !ResistsDemangling(std::string(linkage_name));
   declaration.name =
-      strings.Add(linkage_name.empty() ? NameOf(unit, &die, 0)
-                                       : std::string(TextOf(&die, DW_AT_name)));
+      strings.Add(has_own_scopes ? std::string(TextOf(&die, DW_AT_name))
+                                 : NameOf(unit, &die, 0));
   declaration.line = Narrow(NumberOf(&die, DW_AT_decl_line));
   declaration.file = DeclaredFile(unit, &die);
   return declaration;
@@ -173,8 +175,10 @@ std::string DwarfNames::ExtendScope(const UnitReading& unit, Dwarf* dwarf,
   if (dwarf_offdie(dwarf, offset, &die) == nullptr) return outer;
   if (dwarf_tag(&die) == DW_TAG_subprogram) {
     std::string linkage_name(TextOf(&die, DW_AT_linkage_name));
-    return linkage_name.empty() ? NameOf(unit, &die, depth)
-                                : Demangle(linkage_name, DemangleStyle::kShort);
+    bool is_readable =
+        !linkage_name.empty() && !ResistsDemangling(linkage_name);
+    return is_readable ? Demangle(linkage_name, DemangleStyle::kShort)
+                       : NameOf(unit, &die, depth);
   }
   std::string part = ScopePart(&die);
   bool is_first = outer.empty() || outer.size() > kMaxNameBytes;

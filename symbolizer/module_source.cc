@@ -284,23 +284,28 @@ bool ModuleSource::AskSources(Batch& batch, ModuleAddr address) {
 }
 
 // Names the function itself from the symbol tables where other sources cannot:
-// no name, or (functions that only their own unit can see) no linkage name.
+// no name, or no linkage name (functions that only their own unit can see, and
+// those of C in a namespace).
 void ModuleSource::AddSymbolName(Batch& batch, ModuleAddr address,
                                  std::vector<CodeLine>& lines) {
   bool is_nameless = lines.empty() || (lines.back().function.name == 0 &&
                                        lines.back().function.linkage_name == 0);
   if (!is_nameless && lines.back().function.linkage_name != 0) return;
   std::string name = FindSymbolName(batch, address);
+  if (name.empty()) return;
+  StringPool& strings = chains_.pool().strings();
   if (!is_nameless) {
+    PooledFunction& function = lines.back().function;
+    std::string whole = name.substr(0, name.find('.'));  // of f.cold
     if (LooksMangled(name)) {
-      lines.back().function.linkage_name = chains_.pool().strings().Add(name);
+      function.linkage_name = strings.Add(name);
+    } else if (strings.Get(function.name).ends_with("::" + whole)) {
+      function.linkage_name = strings.Add(whole);
     }
-  } else if (!name.empty()) {
-    if (lines.empty()) lines.emplace_back();
-    lines.back().function.linkage_name = chains_.pool().strings().Add(name);
-  } else if (!lines.empty()) {
-    lines.pop_back();  // a call without a name is none
+    return;
   }
+  if (lines.empty()) lines.emplace_back();
+  lines.back().function.linkage_name = strings.Add(name);
 }
 
 void ModuleSource::AddGoLine(const GoLine& found,

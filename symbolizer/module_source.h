@@ -3,7 +3,8 @@
 // Sources, best first: DWARF of the file or of its separate debug file, with
 // what dwz moved to an alternate file and units split off, Go's own table,
 // .symtab of both files or the one that is packed in .gnu_debugdata, .dynsym,
-// stubs of the PLT. Files are opened when an address is not in the cache and
+// stubs of the PLT. Code in no function, padding mostly, has its line alone if
+// the line table has one. Files are opened when an address is not in the cache and
 // closed when the call ends, so that an idle module costs only what was asked
 // of it. What a SymbolStore knows is not looked for in DWARF (module_cache.h).
 // Owns: indexes, the cache of chains, the debug file's descriptor.

@@ -3,10 +3,12 @@
 // A symbol with a size covers exactly that, so that code of a stripped static
 // function is not named after the exported function before it. A symbol without
 // one (hand-written assembly) covers the bytes up to the next symbol of its
-// section, unless a sized symbol covers it already. Of several names for one
-// start the best is kept: function before untyped, sized before unsized, global
-// before weak before local, fewer leading underscores, shorter, first in the
-// alphabet.
+// section, unless a sized symbol covers it already. Where symbols overlap, the
+// later start wins for as long as it lasts. Of several names for one start
+// (aliases) the best is kept: function before untyped, sized before unsized,
+// global before weak before local, fewer leading underscores, shorter, first in
+// the alphabet. An indirect function (GNU ifunc) is a function whose code is
+// what chooses.
 // Names stay in the file: the table holds 12 bytes a symbol and asks for the
 // file's bytes when a name is wanted.
 // Thread: immutable once built.

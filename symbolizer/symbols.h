@@ -28,7 +28,8 @@ struct SymbolLine {
   int64_t start_line = 0;
 };
 
-// Innermost inlined call first, physical function last; empty = unresolved.
+// Innermost inlined call first, physical function last; empty = unresolved. A
+// line without names is that of code in no function: padding, mostly.
 using SymbolChain = std::vector<SymbolLine>;
 
 // The chains at the addresses of one question, each function once.
