@@ -21,11 +21,22 @@ RangeMap::RangeMap(std::vector<Range> ranges) {
   };
   std::priority_queue<size_t, std::vector<size_t>, decltype(weaker)> open(
       weaker);
+  // Keeps out what a stronger range covers: it would never be the strongest, and
+  // files may have millions of equal ranges.
+  auto add = [&](size_t added) {
+    while (!open.empty() && weaker(open.top(), added) &&
+           ranges[open.top()].end <= ranges[added].end) {
+      open.pop();
+    }
+    bool is_covered = !open.empty() && weaker(added, open.top()) &&
+                      ranges[added].end <= ranges[open.top()].end;
+    if (!is_covered) open.push(added);
+  };
   size_t next = 0;
   uint64_t position = ranges.empty() ? 0 : ranges[0].start;
   while (next < ranges.size() || !open.empty()) {
     while (next < ranges.size() && ranges[next].start <= position) {
-      open.push(next++);
+      add(next++);
     }
     while (!open.empty() && ranges[open.top()].end <= position) open.pop();
     if (open.empty()) {
