@@ -435,20 +435,20 @@ TEST_F(HostileFiles, LargeDebugFileWithoutBuildIdIsNotReadForItsChecksum) {
 
 // Cuts the file at any page and back while it is read.
 TEST_F(HostileFiles, FileThatShrinksWhileItIsReadIsAnswered) {
-  const std::vector<uint8_t> bytes = ReadAll("/proc/self/exe");
+  const std::vector<uint8_t> bytes = ReadAll(PPROFD_KNOWN_CODE);
   const std::string path = PathOf("module");
   Write("module", bytes);
   std::atomic<bool> is_done{false};
   std::thread cutter([&] {
     UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
     for (size_t i = 1; !is_done; ++i) {
-      size_t size = i * 40'961 % bytes.size();
+      size_t size = i * 4001 % bytes.size();
       EXPECT_EQ(ftruncate(fd.get(), static_cast<off_t>(size)), 0);
       EXPECT_EQ(pwrite(fd.get(), bytes.data(), bytes.size(), 0),
                 static_cast<ssize_t>(bytes.size()));
     }
   });
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < 300; ++i) {
     UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     Ask(fd.get(), {.start = 0, .size = bytes.size()});
   }
