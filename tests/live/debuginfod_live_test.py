@@ -52,6 +52,9 @@ class Server:
                  "--database=:memory:", f"--port={PORT}", self.files],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment)
+        network = f"/proc/{self.process.pid}/ns/net"
+        wait_until(lambda: os.readlink(network) != os.readlink(
+            "/proc/self/ns/net"), "the server has a network of its own")
         self.proxy = RecordingProxy(f"http://127.0.0.1:{PORT}",
                                     network_of=self.process.pid)
         self.proxy.__enter__()
@@ -95,14 +98,15 @@ def server(tmp_path):
 
 @pytest.fixture
 def start_daemon(tmp_path):
-    """start_daemon(*flags): a client of a daemon; stopped in the end."""
+    """start_daemon(*flags): a client of a daemon; stopped in the end.
+
+    Those of a test have their cache in common.
+    """
     daemons = []
 
     def start(*flags):
-        folder = tmp_path / f"daemon{len(daemons)}"
-        folder.mkdir()
         daemon = daemon_process.DaemonProcess(
-            folder, arguments=("--http.listen=127.0.0.1:0", *flags))
+            tmp_path, arguments=("--http.listen=127.0.0.1:0", *flags))
         daemons.append(daemon)
         daemon.wait_until_listening()
         client = PprofClient(daemon.url)
@@ -133,10 +137,9 @@ def thread_names(pid):
 def test_names_and_lines_come_with_the_profile_after_the_file(
         server, start_daemon, targets, tmp_path):
     server.add_debug_file(TARGETS_DIR / "burn_pie")
-    store = tmp_path / "cache" / "debuginfod"
-    flags = (f"--debuginfod.urls={server.url}",
-             f"--symbols.cache_folder={store.parent}")
-    client = start_daemon(*flags)
+    store = tmp_path / "symbols" / "debuginfod"
+    flag = f"--debuginfod.urls={server.url}"
+    client = start_daemon(flag)
     assert "debuginfod" in thread_names(client.daemon.pid)
     target = targets.burn(path=STRIPPED)
     before = lines_of(client.profile(target.pid, seconds=1, hz=199), STRIPPED)
@@ -161,17 +164,16 @@ def test_names_and_lines_come_with_the_profile_after_the_file(
     # The file is there for the next daemon, without a server.
     assert client.daemon.stop() == 0
     server.stop()
-    client = start_daemon(*flags)
+    client = start_daemon(flag)
     known = lines_of(client.profile(target.pid, seconds=1, hz=499), STRIPPED)
     assert any(name == "leaf_a" and line > 0 for name, _, line in known), known
 
 
 def test_what_no_server_has_is_said_and_asked_once(
-        server, start_daemon, targets, tmp_path, monkeypatch):
+        server, start_daemon, targets, monkeypatch):
     server.add_debug_file(TARGETS_DIR / "burn_fp")
     monkeypatch.setenv("DEBUGINFOD_URLS", f"file:///etc {server.url}/")
-    client = start_daemon("--debuginfod.urls=env",
-                          f"--symbols.cache_folder={tmp_path / 'cache'}")
+    client = start_daemon("--debuginfod.urls=env")
     target = targets.burn(path=STRIPPED)
     client.profile(target.pid, seconds=1, hz=199)
     wait_until(

@@ -43,8 +43,12 @@ class RecordingProxy:
                 size = int(self.headers.get("Content-Length", 0))
                 connection = http.client.HTTPConnection(
                     address.hostname, address.port, timeout=90)
-                connection.request(self.command, self.path,
-                                   body=self.rfile.read(size) or None)
+                body = self.rfile.read(size) or None
+                try:
+                    connection.request(self.command, self.path, body=body)
+                except OSError as error:
+                    self.send_error(502, str(error))
+                    return
                 answer = connection.getresponse()
                 body = answer.read()
                 self.send_response(answer.status)
