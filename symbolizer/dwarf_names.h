@@ -1,10 +1,10 @@
 // DwarfNames: functions and source files by name, from DIEs.
 //
-// Names are read when first hit and kept. Copies and parts of a function (.isra,
-// .cold) are named like their origin. A function without linkage name, or with
-// one that cannot be read, gets the scopes around its first declaration,
-// wherever dwz has moved that.
-// Owns: what was read. Borrows: the files and the pool of each call, which must
+// Names are read when first hit and kept. Copies and parts of a function
+// (.isra, .cold) are named like their origin. A function without linkage name,
+// or with one that cannot be read, gets the scopes around its first
+// declaration, wherever dwz has moved that. Owns: what was read. Borrows: the
+// files and the pool of each call, which must
 //   be of the same module, and the same pool, every time.
 // Thread: one owner at a time.
 // Bound: kMaxHeaders line headers, kMaxMovedScopes tables; the rest grows with

@@ -4,13 +4,12 @@
 // what dwz moved to an alternate file and units split off, Go's own table,
 // .symtab of both files or the one that is packed in .gnu_debugdata, .dynsym,
 // stubs of the PLT. Code in no function, padding mostly, has its line alone if
-// the line table has one. Files are opened when an address is not in the cache and
-// closed when the call ends, so that an idle module costs only what was asked
-// of it. What a SymbolStore knows is not looked for in DWARF (module_cache.h).
-// Owns: indexes, the cache of chains, the debug file's descriptor.
-// Borrows: SymbolStore.
-// Thread: one owner at a time. Bound: kMaxChains; bytes() for the owner's
-// bound, and Shrink().
+// the line table has one. Files are opened when an address is not in the cache
+// and closed when the call ends, so that an idle module costs only what was
+// asked of it. What a SymbolStore knows is not looked for in DWARF
+// (module_cache.h). Owns: indexes, the cache of chains, the debug file's
+// descriptor. Borrows: SymbolStore. Thread: one owner at a time. Bound:
+// kMaxChains; bytes() for the owner's bound, and Shrink().
 #ifndef SYMBOLIZER_MODULE_SOURCE_H_
 #define SYMBOLIZER_MODULE_SOURCE_H_
 

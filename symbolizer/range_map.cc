@@ -21,8 +21,8 @@ RangeMap::RangeMap(std::vector<Range> ranges) {
   };
   std::priority_queue<size_t, std::vector<size_t>, decltype(weaker)> open(
       weaker);
-  // Keeps out what a stronger range covers: it would never be the strongest, and
-  // files may have millions of equal ranges.
+  // Keeps out what a stronger range covers: it would never be the strongest,
+  // and files may have millions of equal ranges.
   auto add = [&](size_t added) {
     while (!open.empty() && weaker(open.top(), added) &&
            ranges[open.top()].end <= ranges[added].end) {

@@ -13,8 +13,8 @@
 // Thread: any; functions are free of state. Does I/O; a file system that hangs
 //   (FUSE, NFS) holds the calling thread.
 // Fails: never; a Module without a file says why in unavailable_reason. What is
-//   in the file is not looked at: see SymbolizerClient::DescribeModule. Counters
-//   modules_opened, modules_open_failed.
+//   in the file is not looked at: see SymbolizerClient::DescribeModule.
+//   Counters modules_opened, modules_open_failed.
 #ifndef DAEMON_PROCESS_MODULE_OPENER_H_
 #define DAEMON_PROCESS_MODULE_OPENER_H_
 

@@ -13,9 +13,9 @@
 namespace pprofd {
 
 struct NamingOutcome {
-  size_t locations = 0;   // of code
-  size_t unresolved = 0;  // without a name
-  bool is_late = false;   // the deadline passed meanwhile
+  size_t locations = 0;                    // of code
+  size_t unresolved = 0;                   // without a name
+  bool is_late = false;                    // the deadline passed meanwhile
   std::vector<std::string> problems = {};  // see LocationNames
   size_t problems_left_out = 0;
 };
