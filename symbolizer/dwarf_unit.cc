@@ -65,7 +65,7 @@ class UnitWalk {
         code_end_(main.code_end()),
         has_alternate_(main.alternate() != nullptr && !unit.is_split),
         has_scopes_(has_scopes),
-        unit_(std::move(unit)),
+        unit_(unit),
         start_(dwarf_dieoffset(&unit_.unit_die)),
         header_bytes_(dwarf_cuoffset(&unit_.unit_die)),
         shapes_(unit_.file->ShapesOf(unit_.unit_die.cu, unit_.format)),

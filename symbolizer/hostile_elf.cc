@@ -47,6 +47,7 @@ double CpuSeconds() {
 
 std::vector<ModuleAddr> AddressesOf(const HostileQuestion& question) {
   std::vector<ModuleAddr> addresses;
+  addresses.reserve(question.address_count);
   for (uint64_t i = 0; i < question.address_count; ++i) {
     addresses.push_back(
         {question.start + i * question.size / question.address_count});

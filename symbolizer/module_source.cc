@@ -274,6 +274,7 @@ bool ModuleSource::AskSources(Batch& batch, ModuleAddr address) {
   }
   AddSymbolName(batch, address, lines);
   std::vector<ChainTable::Call> calls;
+  calls.reserve(lines.size());
   for (const CodeLine& line : lines) {
     calls.push_back({.function = chains_.pool().AddFunction(line.function),
                      .line = line.line,

@@ -32,7 +32,9 @@ static_assert(sizeof(SchedulingAttributes) == 48);
 void MakeUrgent(pid_t thread) {
   SchedulingAttributes attributes{.nice = kNice, .runtime = kSliceNs};
   if (syscall(SYS_sched_setattr, thread, &attributes, 0) == 0) return;
-  setpriority(PRIO_PROCESS, static_cast<id_t>(thread), kNice);
+  // Short slices are everybody's right.
+  attributes.nice = getpriority(PRIO_PROCESS, static_cast<id_t>(thread));
+  syscall(SYS_sched_setattr, thread, &attributes, 0);
 }
 
 }  // namespace pprofd

@@ -12,8 +12,9 @@
 
 namespace pprofd {
 
-// `thread` is a thread's number, 0 for the calling one. Needs CAP_SYS_NICE;
-// without it, or on kernels that know no slices, work is done a little later.
+// `thread` is a thread's number, 0 for the calling one. Its weight needs
+// CAP_SYS_NICE; without it, or on kernels that know no slices, work is done a
+// little later.
 void MakeUrgent(pid_t thread);
 
 }  // namespace pprofd

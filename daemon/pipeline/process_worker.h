@@ -41,7 +41,7 @@ namespace pprofd {
 class ProcessWorker {
  public:
   static constexpr size_t kMaxJobs = 16'384;
-  static constexpr size_t kMaxDeferred = 512;
+  static constexpr size_t kMaxDeferred = 1'024;
 
   struct Parts {
     MapWriter& maps;
