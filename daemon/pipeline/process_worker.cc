@@ -83,13 +83,33 @@ void ProcessWorker::Run() {
   MakeUrgent(0);  // a new file's samples wait for its table
   LoadVdso();
   while (true) {
-    std::optional<Job> job = jobs_.PopFor(kHousekeepingInterval);
-    if (job) {
-      std::visit([this](auto& item) { Do(item); }, *job);
-    } else if (jobs_.closed()) {
-      return;
-    }
+    std::optional<Job> job = jobs_.PopFor(
+        unread_.empty() ? kHousekeepingInterval : std::chrono::seconds(0));
+    if (job) std::visit([this](auto& item) { Do(item); }, *job);
+    if (!job && jobs_.closed()) return;
+    if (!job || !waiting_.empty()) ReadNext();
     KeepHouse();
+  }
+}
+
+void ProcessWorker::ReadNext() {
+  if (!unread_.empty()) ReadNow(unread_.begin()->first);
+}
+
+bool ProcessWorker::ReadNow(ModuleId id) {
+  auto unread = unread_.extract(id);
+  if (unread.empty()) return false;
+  Read(std::move(unread.mapped()));
+  DoWaiting();
+  return true;
+}
+
+void ProcessWorker::DoWaiting() {
+  while (!waiting_.empty()) {
+    Waiting& first = waiting_.front();
+    if (!unread_.empty() && unread_.begin()->first <= first.last) return;
+    std::visit([this](auto& job) { Finish(job); }, first.job);
+    waiting_.pop_front();
   }
 }
 
@@ -122,8 +142,14 @@ ModuleRef ProcessWorker::Add(Module module, BuildId* table_identity) {
 }
 
 void ProcessWorker::Do(NewModuleEvent& event) {
+  if (unread_.size() >= kMaxJobs) ReadNext();
+  unread_.emplace(event.module, UnreadModule{.module = OpenModule(event),
+                                             .process = event.process});
+}
+
+void ProcessWorker::Read(UnreadModule unread) {
   BuildId table_identity;
-  ModuleRef module = Add(OpenModule(event), &table_identity);
+  ModuleRef module = Add(std::move(unread.module), &table_identity);
   if (module->file) {
     LoadTable(*module, table_identity);
     return;
@@ -132,7 +158,7 @@ void ProcessWorker::Do(NewModuleEvent& event) {
                 module->unavailable_reason);
   // What a living process maps and we cannot open stays so; of one that is gone
   // the next process may show the file.
-  bool is_hopeless = ProcessDir::Open(kProcRoot, event.process).ok();
+  bool is_hopeless = ProcessDir::Open(kProcRoot, unread.process).ok();
   Status status = is_hopeless ? loader_.Refuse(module->key, module->id,
                                                module->unavailable_reason)
                               : loader_.Forget(module->key, module->id);
@@ -175,6 +201,8 @@ void ProcessWorker::LoadVdso() {
 void ProcessWorker::Do(DeferredSample& job) {
   RefreshJob refresh;
   Do(refresh);
+  // Where the kernel half went; the last of them has stopped it.
+  for (const Mapping& mapping : job.sample.mappings) ReadNow(mapping.module);
   bool is_early = false;
   UnwoundStack stack = Walk(job.sample, &is_early);
   if (is_early && !job.was_early) {
@@ -216,10 +244,14 @@ ModuleId ProcessWorker::NameModule(const ProcessKey& key,
   if (line == nullptr || !line->is_file()) return ModuleId::kNone;
   ModuleId known = parts_.modules.FindByMapping(*line);
   if (known != ModuleId::kNone) return known;
+  auto is_it = [&](const Module& module) {
+    return module.key.inode == line->inode && module.path == line->path;
+  };
+  for (const auto& [id, unread] : unread_) {
+    if (is_it(unread.module)) return id;
+  }
   for (const Module& module : finds->modules) {
-    if (module.key.inode == line->inode && module.path == line->path) {
-      return module.id;
-    }
+    if (is_it(module)) return module.id;
   }
   NewModuleEvent event;
   event.key.inode = line->inode;
@@ -237,7 +269,7 @@ ModuleRef ProcessWorker::FindModule(ModuleId id, Finds* finds) const {
     // For the moment of an answer: `finds` owns it.
     if (module.id == id) return ModuleRef(ModuleRef(), &module);
   }
-  finds->is_early |= !parts_.modules.Contains(id);
+  if (!parts_.modules.Contains(id)) finds->unread.push_back(id);
   return parts_.modules.Find(id);
 }
 
@@ -253,17 +285,28 @@ std::vector<Mapping> ProcessWorker::KnownMappings(const Sample& sample) const {
   return known;
 }
 
-// What the full unwinder finds; *is_early: a module has not been announced yet.
-UnwoundStack ProcessWorker::Walk(const Sample& sample, bool* is_early) {
-  Finds finds;
+Result<UnwoundStack> ProcessWorker::WalkOnce(const Sample& sample,
+                                             Finds* finds) {
   Result<UnwoundStack> unwound = parts_.symbolizer.Unwind(
       sample.raw.front(), KnownMappings(sample),
-      [&](VirtualAddr address) { return FindMapping(sample, address, &finds); },
-      [&](ModuleId id) { return FindModule(id, &finds); });
-  *is_early = finds.is_early;
-  for (Module& module : finds.modules) {
+      [&](VirtualAddr address) { return FindMapping(sample, address, finds); },
+      [&](ModuleId id) { return FindModule(id, finds); });
+  for (Module& module : finds->modules) {
     BuildId table_identity;
     Add(std::move(module), &table_identity);
+  }
+  return unwound;
+}
+
+UnwoundStack ProcessWorker::Walk(const Sample& sample, bool* is_early) {
+  Result<UnwoundStack> unwound = UnwoundStack();
+  bool is_to_repeat = true;
+  while (is_to_repeat) {
+    Finds finds;
+    unwound = WalkOnce(sample, &finds);
+    is_to_repeat = false;
+    for (ModuleId id : finds.unread) is_to_repeat |= ReadNow(id);
+    *is_early = !is_to_repeat && !finds.unread.empty();
   }
   if (!unwound.ok()) {
     return {.frames = {},
@@ -309,7 +352,17 @@ void ProcessWorker::Do(RefreshJob&) {
   }
 }
 
-void ProcessWorker::Do(FlushJob& job) {
+void ProcessWorker::Do(FlushJob& job) { Await(job); }
+void ProcessWorker::Do(InspectJob& job) { Await(std::move(job)); }
+
+void ProcessWorker::Await(std::variant<FlushJob, InspectJob> job) {
+  waiting_.push_back(
+      {.last = unread_.empty() ? ModuleId::kNone : unread_.rbegin()->first,
+       .job = std::move(job)});
+  DoWaiting();
+}
+
+void ProcessWorker::Finish(FlushJob& job) {
   {
     std::lock_guard lock(flush_mutex_);
     flushes_done_ = job.number;
@@ -317,7 +370,7 @@ void ProcessWorker::Do(FlushJob& job) {
   flushed_.notify_all();
 }
 
-void ProcessWorker::Do(InspectJob& job) {
+void ProcessWorker::Finish(InspectJob& job) {
   std::vector<TableLoader::FileState> states;
   for (const ModuleRef& module : job->modules) {
     states.push_back(module->id == ModuleId::kVdso

@@ -1,14 +1,16 @@
 // ProcessWorker: the process thread: opens files, builds and loads unwind
 // tables, reads /proc, finishes deferred stacks, keeps house.
 //
-// One queue in arrival order, so that a deferred sample finds the modules that
-// were announced before it ready. One that meets a module announced behind it
-// (a mapping that a later sample has shown) goes to the end of the queue, once.
-// Files are read by a symbolizer, of which this is the only user.
-// Owns: the thread, TableLoader. Borrows: the rest.
-// Thread: Start and Stop on one thread; Post… and Flush from any.
-// Bound: kMaxJobs in the queue, kMaxDeferred of them copied stacks. A new
-//   module that finds no room is forgotten in the kernel half and asks again.
+// Files are read by a symbolizer, of which this is the only user. A file is
+// read when a deferred sample needs it, the others when nothing else is to be
+// done: at the start, hundreds are announced, and only some of them are at
+// work. A sample that meets a module announced behind it (a mapping that a
+// later sample has shown) goes to the end of the queue, once. Owns: the thread,
+// TableLoader. Borrows: the rest. Thread: Start and Stop on one thread; Post…
+// and Flush from any. Bound: kMaxJobs in the queue, kMaxDeferred of them copied
+// stacks; kMaxJobs
+//   modules to be read. A new module that finds no room is forgotten in the
+//   kernel half and asks again.
 #ifndef DAEMON_PIPELINE_PROCESS_WORKER_H_
 #define DAEMON_PIPELINE_PROCESS_WORKER_H_
 
@@ -19,6 +21,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -97,9 +100,27 @@ class ProcessWorker {
   using InspectJob = std::shared_ptr<Inspection>;
   using Job = std::variant<NewModuleEvent, DeferredSample, RefreshJob, FlushJob,
                            InspectJob>;
+  // A file that was announced: open, since who maps it may be gone soon.
+  struct UnreadModule {
+    Module module;
+    ProcessKey process;  // that was seen to map it
+  };
+  // A job for when no module up to `last` is left to be read.
+  struct Waiting {
+    ModuleId last = ModuleId::kNone;
+    std::variant<FlushJob, InspectJob> job;
+  };
 
   void Run();
   void KeepHouse();
+  void ReadNext();
+  // False when it does not wait to be read.
+  bool ReadNow(ModuleId id);
+  void Read(UnreadModule unread);
+  void Await(std::variant<FlushJob, InspectJob> job);
+  void DoWaiting();
+  void Finish(FlushJob& job);
+  void Finish(InspectJob& job);
   void Do(NewModuleEvent& event);
   void Do(DeferredSample& job);
   void Do(RefreshJob&);
@@ -112,6 +133,8 @@ class ProcessWorker {
   // fault.
   Result<UnwindTable> BuildTable(int file);
   std::vector<Mapping> KnownMappings(const Sample& sample) const;
+  // With the modules it meets on its way read; *is_early: one of them has not
+  // been announced yet.
   UnwoundStack Walk(const Sample& sample, bool* is_early);
   void Finish(UnwoundStack stack, Sample& sample);
   // What is found out while one copied stack is unwound.
@@ -120,8 +143,9 @@ class ProcessWorker {
     // Files nobody has numbered before. The symbolizer, which is at work, can
     // describe them only afterwards.
     std::deque<Module> modules;
-    bool is_early = false;  // some module has not been announced yet
+    std::vector<ModuleId> unread;  // met, and not known yet
   };
+  Result<UnwoundStack> WalkOnce(const Sample& sample, Finds* finds);
   std::optional<Mapping> FindMapping(const Sample& sample, VirtualAddr address,
                                      Finds* finds);
   ModuleId NameModule(const ProcessKey& key, const Mapping& mapping,
@@ -135,6 +159,8 @@ class ProcessWorker {
 
   // Process thread:
   TableLoader loader_;
+  std::map<ModuleId, UnreadModule> unread_;  // numbers ascend with time
+  std::deque<Waiting> waiting_;
   std::chrono::steady_clock::time_point next_housekeeping_{};
   std::chrono::steady_clock::time_point next_epoch_{};
 

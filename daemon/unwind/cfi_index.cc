@@ -96,6 +96,15 @@ CodeInfo CfiIndex::Find(FileOffset offset) {
   return FindInTable(offset);
 }
 
+size_t CfiIndex::bytes() const {
+  size_t bytes = debug_storage_.size();
+  for (const EhFrame& section : sections_) {
+    bytes += section.fdes().size() * sizeof(Fde);
+  }
+  if (table_) bytes += table_->rows.size() * sizeof(UnwindRow);
+  return bytes;
+}
+
 CodeInfo CfiIndex::FindInTable(FileOffset offset) {
   if (!table_) {
     Result<UnwindTable> built = BuildUnwindTable(Bytes(file_));

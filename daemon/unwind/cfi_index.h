@@ -43,6 +43,8 @@ class CfiIndex {
   CfiIndex& operator=(const CfiIndex&) = delete;
 
   CodeInfo Find(FileOffset offset);
+  // Of memory, without the file's own, which is mapped.
+  size_t bytes() const;
 
  private:
   CfiIndex(MemoryMap file, ElfFile elf)

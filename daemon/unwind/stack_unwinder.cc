@@ -74,14 +74,25 @@ CfiIndex* StackUnwinder::FindIndex(ModuleId module,
       auto made = CfiIndex::Make(std::move(map).value());
       if (made.ok()) entry.index = std::move(made).value();
     }
-    if (indexes_.size() == kMaxIndexes) indexes_.pop_back();
     indexes_.push_front(std::move(entry));
+    DropOldest();
   } else {
     indexes_.splice(indexes_.begin(), indexes_, known);
   }
   if (indexes_.front().index == nullptr)
     *reason = PPROFD_REASON_BAD_UNWIND_DATA;
   return indexes_.front().index.get();
+}
+
+void StackUnwinder::DropOldest() {
+  size_t bytes = 0;
+  size_t kept = 0;
+  auto entry = indexes_.begin();
+  for (; entry != indexes_.end() && kept < kMaxIndexes; ++entry, ++kept) {
+    if (entry->index) bytes += entry->index->bytes();
+    if (bytes > kMaxBytes && kept > 0) break;
+  }
+  indexes_.erase(entry, indexes_.end());
 }
 
 UnwoundStack StackUnwinder::Unwind(const RawStack& raw,

@@ -2,9 +2,10 @@
 //
 // For samples whose file had no table yet and for rules that do not fit eight
 // bytes. Needs no process: registers, stack bytes, mappings and files suffice.
-// Owns: indexes of the kMaxIndexes files used last. Borrows: nothing.
+// Owns: indexes of the files used last. Borrows: nothing.
 // Thread: one.
-// Bound: PPROFD_MAX_USER_FRAMES frames.
+// Bound: PPROFD_MAX_USER_FRAMES frames; kMaxIndexes indexes, and of kMaxBytes
+//   in all but for the last.
 #ifndef DAEMON_UNWIND_STACK_UNWINDER_H_
 #define DAEMON_UNWIND_STACK_UNWINDER_H_
 
@@ -31,7 +32,8 @@ struct UnwoundStack {
 
 class StackUnwinder {
  public:
-  static constexpr size_t kMaxIndexes = 16;
+  static constexpr size_t kMaxIndexes = 256;
+  static constexpr size_t kMaxBytes = 64u << 20;
 
   // The executable mapping around an address.
   using FindMapping = std::function<std::optional<Mapping>(VirtualAddr)>;
@@ -50,6 +52,8 @@ class StackUnwinder {
   // Null with `reason` when there is none.
   CfiIndex* FindIndex(ModuleId module, const FindModule& find_module,
                       uint32_t* reason);
+
+  void DropOldest();
 
   std::list<CachedIndex> indexes_;  // most recently used first
 };

@@ -115,6 +115,14 @@ constexpr int kAllowed[] = {
     SCMP_SYS(sigaltstack),
 };
 
+scmp_arg_cmp Equals(unsigned argument, scmp_datum_t value) {
+  return {argument, SCMP_CMP_EQ, value, 0};
+}
+
+scmp_arg_cmp HasBits(unsigned argument, scmp_datum_t mask, scmp_datum_t bits) {
+  return {argument, SCMP_CMP_MASKED_EQ, mask, bits};
+}
+
 int AddRules(scmp_filter_ctx filter) {
   int failed = 0;
   auto allow = [&](int call, auto... conditions) {
@@ -125,18 +133,16 @@ int AddRules(scmp_filter_ctx filter) {
   };
   for (int call : kAllowed) allow(call);
   for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
-    allow(call, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    allow(call, HasBits(2, PROT_EXEC, 0));
   }
   // Of an open descriptor.
-  allow(SCMP_SYS(newfstatat),
-        SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
+  allow(SCMP_SYS(newfstatat), HasBits(3, AT_EMPTY_PATH, AT_EMPTY_PATH));
   for (scmp_datum_t command : {F_DUPFD_CLOEXEC, F_GETFD, F_GETFL}) {
-    allow(SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ, command));
+    allow(SCMP_SYS(fcntl), Equals(1, command));
   }
-  allow(SCMP_SYS(write), SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO));
+  allow(SCMP_SYS(write), Equals(0, STDERR_FILENO));
   // What abort() does.
-  allow(SCMP_SYS(tgkill),
-        SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(getpid())));
+  allow(SCMP_SYS(tgkill), Equals(0, static_cast<scmp_datum_t>(getpid())));
   return failed;
 }
 

@@ -1,4 +1,5 @@
 """Processes of every sort: short-lived, deleted, in memory, in containers."""
+import mmap
 import os
 import pathlib
 import re
@@ -8,6 +9,8 @@ import time
 
 import pytest
 
+import daemon_process
+import pprof_client
 import stack_truth
 from target_process import LIFETIME_SECONDS, TARGETS_DIR
 from waiting import TimedOut, wait_until
@@ -22,11 +25,9 @@ def check_burn(profile, truth):
     assert verdict.exact_share >= 0.98, verdict
 
 
-@pytest.mark.parametrize("how", ("fork", "vfork", "posix_spawn"))
-def test_short_lived_processes_keep_their_cpu_and_names(client, targets,
-                                                        tmp_path, how):
+def check_short_lived(client, targets, child, how):
+    """A new child every 20 ms: each has its CPU time, and its names."""
     # A file no one has run before: its unwind table is not known yet.
-    child = tmp_path / "short_child"
     shutil.copy(TARGETS_DIR / "short_child", child)
     spawner = targets.start("spawner", how, child, "20", "60")
     profile = client.profile(seconds=4, hz=HZ)
@@ -45,11 +46,54 @@ def test_short_lived_processes_keep_their_cpu_and_names(client, targets,
     lost = [(s.count, s.labels["comm"], stack_truth.compress(s.names))
             for s in of_children if s not in good]
     assert 0.95 <= sampled / burnt <= 1.05, (sampled, burnt, lost[:8])
-    # Each of them: 20 ms are 20 samples.
     seen = {pid: 0 for pid in children}
     for sample in good:
-        seen[sample.labels["pid"]] += sample.count
-    assert min(seen.values()) >= 10, sorted(seen.values())[:5]
+        seen[sample.labels["pid"]] += sample.ns
+    unseen = {pid: (seen[pid], truth["burn_ns"],
+                    [(s.count, s.labels["comm"], s.names[-3:])
+                     for s in of_children if s.labels["pid"] == pid])
+              for pid, truth in children.items()
+              if seen[pid] < truth["burn_ns"] / 2}
+    assert not unseen
+
+
+@pytest.mark.parametrize("how", ("fork", "vfork", "posix_spawn"))
+def test_short_lived_processes_keep_their_cpu_and_names(client, targets,
+                                                        tmp_path, how):
+    check_short_lived(client, targets, tmp_path / "short_child", how)
+
+
+def map_large_programs():
+    """What this machine has of them, executable: each is some 100 ms of work
+    for whoever reads its call frame information."""
+    folders = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/llvm-14/lib",
+               "/usr/lib/chromium", "/usr/lib/gcc/x86_64-linux-gnu/12")
+    mapped = {}
+    for folder in map(pathlib.Path, folders):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            path = path.resolve()
+            if path.is_file() and path.stat().st_size > 20 << 20:
+                with open(path, "rb") as file:
+                    mapped[path] = mmap.mmap(
+                        file.fileno(), 0, flags=mmap.MAP_PRIVATE,
+                        prot=mmap.PROT_READ | mmap.PROT_EXEC)
+    return mapped
+
+
+def test_large_files_that_nobody_runs_delay_no_one_at_the_start(targets,
+                                                                tmp_path):
+    mapped = map_large_programs()
+    assert sum(map(len, mapped.values())) > 300 << 20, list(mapped)
+    daemon = daemon_process.DaemonProcess(tmp_path)
+    try:
+        daemon.wait_until_listening()
+        check_short_lived(pprof_client.PprofClient(daemon.url), targets,
+                          tmp_path / "short_child", "fork")
+        assert daemon.stop() == 0, daemon.output()[-4000:]
+    finally:
+        daemon.kill()
+        for mapping in mapped.values():
+            mapping.close()
 
 
 def test_a_deleted_executable_keeps_its_names(client, targets, tmp_path):
