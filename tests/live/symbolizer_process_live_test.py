@@ -1,5 +1,6 @@
 """The processes that read foreign files: their rights, and what losing one
 costs."""
+import contextlib
 import os
 import pathlib
 import signal
@@ -45,6 +46,15 @@ def status_of(pid):
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
 
+def files_of(pid):
+    """{descriptor: what it is}"""
+    files = {}
+    for descriptor in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # just closed
+            files[int(descriptor.name)] = os.readlink(descriptor)
+    return files
+
+
 def test_symbolizers_have_no_rights(own_daemon):
     found = symbolizers(own_daemon)
     assert sorted(found) == sorted(ROLES)
@@ -56,10 +66,10 @@ def test_symbolizers_have_no_rights(own_daemon):
         assert status["Groups"].strip() == "", role
         for right in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
             assert int(status[right], 16) == 0, (role, right)
-        files = {int(fd.name): os.readlink(fd)
-                 for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
-        assert sorted(files) == [0, 1, 2, 3], (role, files)
-        assert files[3].startswith("socket:"), (role, files)
+        # What it is shown it gives back.
+        wait_until(lambda pid=pid: sorted(files_of(pid)) == [0, 1, 2, 3],
+                   f"{role} has its own files alone")
+        assert files_of(pid)[3].startswith("socket:"), role
         limits = pathlib.Path(f"/proc/{pid}/limits").read_text("ascii")
         assert "Max data size             536870912 " in limits, limits
 
