@@ -241,6 +241,14 @@ bool GoPclntab::AddInlinedCalls(const Function& function, uint64_t& address,
   return false;
 }
 
+// The table says where functions start; their lines end where they do.
+bool GoPclntab::IsPadding(const Function& function, uint64_t address,
+                          Steps& steps) const {
+  return function.pc_line != 0 &&
+         ValueAt(function.pc_line, function.entry, address, steps) < 0 &&
+         steps > 0;
+}
+
 std::vector<GoLine> GoPclntab::Find(ModuleAddr address) const {
   std::vector<GoLine> lines;
   if (address.value < EntryOf(0) || address.value >= EntryOf(function_count_)) {
@@ -254,11 +262,12 @@ std::vector<GoLine> GoPclntab::Find(ModuleAddr address) const {
   }
   auto function = ReadFunction(low);
   if (!function || function->entry > address.value) return lines;
+  Steps steps = kMaxSteps;
+  if (IsPadding(*function, address.value, steps)) return lines;
   GoLine own;
   own.function = TextAt(From(names_ + function->name));
   own.start_line = function->start_line;
   if (own.function.empty()) return lines;
-  Steps steps = kMaxSteps;
   uint64_t at = address.value;
   if (AddInlinedCalls(*function, at, steps, lines)) {
     Locate(*function, at, steps, own);

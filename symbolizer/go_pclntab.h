@@ -6,7 +6,8 @@
 // read in place: a look-up is one binary search and a few short decodings.
 // The trees of inlined calls lie outside of the table. Where they cannot be
 // found (pointers of Go 1.16 and 1.17 that are relocated), a line of another
-// file than the function's is one of an inlined call and is left out.
+// file than the function's is one of an inlined call and is left out. Padding
+// behind a function is not of it.
 // Borrows: the bytes of the file.
 // Thread: immutable.
 // Bound: kMaxDepth inlined calls, kMaxSteps of decoding per look-up.
@@ -78,6 +79,8 @@ class GoPclntab {
   int64_t ValueAt(uint32_t program, uint64_t entry, uint64_t address,
                   Steps& steps) const;
   std::string_view FileName(const Function& function, int64_t number) const;
+  bool IsPadding(const Function& function, uint64_t address,
+                 Steps& steps) const;
   bool AddInlinedCalls(const Function& function, uint64_t& address,
                        Steps& steps, std::vector<GoLine>& lines) const;
   void Locate(const Function& function, uint64_t address, Steps& steps,

@@ -67,6 +67,12 @@ TEST_P(GoPclntabTest, NamesFunctionsWithoutInlinedCalls) {
   EXPECT_EQ(FindIn(writer_.Write(), GoFileWriter::kOuter - 1), Texts{});
 }
 
+TEST_P(GoPclntabTest, GivesNoFunctionThePaddingBehindIt) {
+  EXPECT_EQ(Find(0xef), Texts{"main.outer /src/a.go:11"});
+  EXPECT_EQ(Find(0xf0), Texts{});
+  EXPECT_EQ(Find(0xff), Texts{});
+}
+
 TEST_P(GoPclntabTest, KnowsWhereFunctionsStartSinceGo20) {
   std::vector<uint8_t> bytes = writer_.Write();
   auto file = ElfFile::Parse(bytes);

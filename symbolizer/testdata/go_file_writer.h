@@ -1,8 +1,9 @@
 // GoFileWriter: small ELF files with the tables of Go programs.
 //
 // main.outer lies at kOuter, with main.middle of another file inlined at +0x20
-// to +0x5f, and in that main.inner at +0x30 to +0x3f; main.plain follows at
-// +0x100 and has no tree of inlined calls. There are no symbols.
+// to +0x5f, and in that main.inner at +0x30 to +0x3f; it ends at +0xf0.
+// main.plain follows at +0x100 and has no tree of inlined calls. There are no
+// symbols.
 #ifndef SYMBOLIZER_TESTDATA_GO_FILE_WRITER_H_
 #define SYMBOLIZER_TESTDATA_GO_FILE_WRITER_H_
 
@@ -120,11 +121,11 @@ class GoFileWriter {
       return offset;
     };
     uint32_t outer_files =
-        add({{0, 0x20}, {1, 0x30}, {0, 0x40}, {1, 0x60}, {0, 0x100}});
+        add({{0, 0x20}, {1, 0x30}, {0, 0x40}, {1, 0x60}, {0, 0xf0}});
     uint32_t outer_lines =
-        add({{10, 0x20}, {20, 0x30}, {30, 0x40}, {21, 0x60}, {11, 0x100}});
+        add({{10, 0x20}, {20, 0x30}, {30, 0x40}, {21, 0x60}, {11, 0xf0}});
     uint32_t outer_calls =
-        add({{-1, 0x20}, {0, 0x30}, {1, 0x40}, {0, 0x60}, {-1, 0x100}});
+        add({{-1, 0x20}, {0, 0x30}, {1, 0x40}, {0, 0x60}, {-1, 0xf0}});
     uint32_t plain_files = add({{1, 0x40}});
     uint32_t plain_lines = add({{40, 0x40}});
 
