@@ -12,7 +12,7 @@ LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache \
 	-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.cc,%,$(wildcard tests/fuzz/*_fuzz.cc))
 
-.PHONY: build deps run test bench lint format fuzz vmtest clean help
+.PHONY: build deps run test bench agreement lint format fuzz vmtest clean help
 .DEFAULT_GOAL := build
 
 deps: ## Install what building and testing need (root, Debian 12)
@@ -46,6 +46,11 @@ bench: build ## Measure cost, coverage and memory (root, a quiet machine)
 	/usr/bin/python3 tests/bench/run.py --pprofd $(BUILD)/pprofd \
 		--out docs/benchmarks.md $(ARGS)
 
+agreement: build ## Compare names and lines with llvm-symbolizer's
+	/usr/bin/python3 tests/symbols/agreement.py --pprofd $(BUILD)/pprofd \
+		--build $(BUILD)/symbols --jobs $(JOBS) \
+		--out docs/symbol-agreement.md $(ARGS)
+
 fuzz: ## Run fuzz targets for FUZZ_SECONDS=60 each; FUZZERS="dwarf elf_file"
 	cmake -S . -B build-fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 		-DPPROFD_FUZZ=ON -DCMAKE_C_COMPILER=clang-19 \
@@ -66,5 +71,5 @@ clean: ## Remove everything that was built
 	rm -rf build build-asan build-debug build-fuzz build-tsan
 
 help: ## Show this text
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)

@@ -63,8 +63,12 @@ debian-archive-keyring
 golang-1.19-go
 graphviz
 iproute2
+libc6-dbg
 libcap2-bin
+libstdc++6-12-dbg
 linux-perf
+lld-19
+llvm-14
 llvm-19
 musl-tools
 nodejs
