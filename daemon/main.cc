@@ -114,6 +114,8 @@ int Symbolize(const Config& config, const std::string& demangle) {
   options.process.debug_roots = config.symbols.debug_roots;
   auto symbolizer = SymbolizerClient::Start(std::move(options));
   if (!symbolizer.ok()) return Fail(symbolizer.status());
+  // Else it cannot be known what is there to read.
+  std::ios::sync_with_stdio(false);
   SymbolizeCommand command(**symbolizer, config.symbols.debug_roots, style);
   return command.Run(std::cin, std::cout, std::cerr) ? 0 : kFailure;
 }

@@ -10,7 +10,7 @@
 #include <chrono>
 #include <climits>
 #include <cstdlib>
-#include <optional>
+#include <iterator>
 
 #include "daemon/server/text.h"
 
@@ -60,43 +60,39 @@ std::optional<ModuleAddr> ParseAddress(std::string_view word) {
   return ModuleAddr{value};
 }
 
-// The next line without its end; what is beyond kMaxLineBytes + 1 is dropped.
-bool ReadLine(std::istream& in, std::string* line) {
-  line->clear();
-  bool has_any = false;
-  for (;;) {
-    int c = in.rdbuf()->sbumpc();
-    if (c == std::istream::traits_type::eof()) return has_any;
-    has_any = true;
-    if (c == '\n') return true;
-    if (line->size() <= SymbolizeCommand::kMaxLineBytes) {
-      *line += static_cast<char>(c);
-    }
-  }
-}
-
-std::string FormatLine(const SymbolLine& line) {
-  std::string place = "??:0";
-  if (!line.file.empty()) {
-    place = fmt::format("{}:{}", line.file, line.line);
-    if (line.line > 0 && line.column > 0) {
-      place += fmt::format(":{}", line.column);
-    }
-  }
-  return OneLine(
-      fmt::format("{} at {}", line.name.empty() ? "??" : line.name, place));
-}
-
 }  // namespace
 
-std::string FormatChain(const SymbolChain& chain) {
-  if (chain.empty()) return "?? at ??:0\n\n";
-  std::string block;
-  for (const SymbolLine& line : chain) {
-    if (!block.empty()) block += " (inlined by) ";
-    block += FormatLine(line) + "\n";
+ChainFormatter::ChainFormatter(const ModuleSymbols& symbols)
+    : symbols_(symbols) {
+  functions_.reserve(symbols.functions.size());
+  for (const SymbolFunction& function : symbols.functions) {
+    functions_.push_back(
+        {.name = function.name.empty() ? "??" : OneLine(function.name),
+         .file = OneLine(function.file)});
   }
-  return block + "\n";
+}
+
+void ChainFormatter::Append(size_t i, std::string* text) const {
+  auto end = std::back_inserter(*text);
+  size_t first = i == 0 ? 0 : symbols_.chain_ends[i - 1];
+  size_t limit = symbols_.chain_ends[i];
+  if (first == limit) text->append("?? at ??:0\n");
+  for (size_t k = first; k < limit; ++k) {
+    const ModuleSymbols::Call& call = symbols_.calls[k];
+    const FunctionText& function = functions_[call.function];
+    if (k > first) text->append(" (inlined by) ");
+    text->append(function.name);
+    if (function.file.empty()) {
+      text->append(" at ??:0");
+    } else {
+      fmt::format_to(end, " at {}:{}", function.file, call.line);
+      if (call.line > 0 && call.column > 0) {
+        fmt::format_to(end, ":{}", call.column);
+      }
+    }
+    text->push_back('\n');
+  }
+  text->push_back('\n');
 }
 
 SymbolizeCommand::SymbolizeCommand(SymbolizerClient& symbolizer,
@@ -109,22 +105,82 @@ SymbolizeCommand::SymbolizeCommand(SymbolizerClient& symbolizer,
 bool SymbolizeCommand::Run(std::istream& in, std::ostream& out,
                            std::ostream& errors) {
   bool is_good = true;
-  std::string line;
-  for (uint64_t number = 1; ReadLine(in, &line); ++number) {
-    if (line.find_first_not_of(kBlanks) == std::string::npos) continue;
-    Result<std::string> answer = Answer(line);
-    if (answer.ok()) {
-      out << *answer;
-    } else {
-      is_good = false;
-      errors << "pprofd symbolize: line " << number << ": "
-             << OneLine(answer.status().message()) << "\n"
-             << std::flush;
-      out << "\n";
-    }
+  while (true) {
+    std::vector<Line> lines = ReadLines(in);
+    if (lines.empty()) return is_good;
+    is_good &= Answer(lines, out, errors);
     // Nobody reads any more.
     if (!out.flush()) return false;
   }
+}
+
+// One byte at least, unless the input has ended, and all that needs no waiting.
+void SymbolizeCommand::ReadBytes(std::istream& in) {
+  std::streambuf& buffer = *in.rdbuf();
+  int first = buffer.sbumpc();
+  if (first == std::istream::traits_type::eof()) {
+    in.setstate(std::ios::eofbit);
+    return;
+  }
+  unread_ += static_cast<char>(first);
+  while (unread_.size() < kMaxBatchBytes) {
+    std::streamsize there = buffer.in_avail();
+    if (there <= 0) return;
+    size_t old_size = unread_.size();
+    unread_.resize(std::min(old_size + static_cast<size_t>(there),
+                            std::max(kMaxBatchBytes, old_size)));
+    std::streamsize wanted =
+        static_cast<std::streamsize>(unread_.size() - old_size);
+    std::streamsize got = buffer.sgetn(unread_.data() + old_size, wanted);
+    unread_.resize(old_size + static_cast<size_t>(got));
+    if (got < wanted) return;
+  }
+}
+
+std::vector<SymbolizeCommand::Line> SymbolizeCommand::ReadLines(
+    std::istream& in) {
+  std::vector<Line> lines;
+  while (lines.empty() && !in.eof()) {
+    ReadBytes(in);
+    if (in.eof() && !unread_.empty()) unread_ += '\n';
+    size_t start = 0;
+    size_t end = 0;
+    while ((end = unread_.find('\n', start)) != std::string::npos) {
+      size_t size = std::min(end - start, kMaxLineBytes + 1);
+      lines.push_back(
+          {.number = ++lines_read_, .text = unread_.substr(start, size)});
+      start = end + 1;
+    }
+    unread_.erase(0, start);
+    unread_.resize(std::min(unread_.size(), kMaxLineBytes + 1));
+  }
+  return lines;
+}
+
+bool SymbolizeCommand::Answer(const std::vector<Line>& lines, std::ostream& out,
+                              std::ostream& errors) {
+  std::vector<Result<Part>> parts;
+  for (const Line& line : lines) parts.push_back(Ask(line.text));
+  std::string text;
+  bool is_good = true;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (parts[i].ok() && parts[i]->asked == nullptr) continue;  // blank
+    Status status = parts[i].ok() ? Name(*parts[i]->asked) : parts[i].status();
+    text.clear();
+    if (status.ok()) {
+      for (size_t k = parts[i]->first; k < parts[i]->limit; ++k) {
+        parts[i]->asked->formatter->Append(k, &text);
+      }
+    } else {
+      is_good = false;
+      errors << "pprofd symbolize: line " << lines[i].number << ": "
+             << OneLine(status.message()) << "\n"
+             << std::flush;
+      text = "\n";
+    }
+    out << text;
+  }
+  asked_.clear();
   return is_good;
 }
 
@@ -153,23 +209,37 @@ Result<SymbolizeCommand::Question> SymbolizeCommand::Parse(
   return question;
 }
 
-Result<std::string> SymbolizeCommand::Answer(std::string_view line) {
+Result<SymbolizeCommand::Part> SymbolizeCommand::Ask(std::string_view line) {
+  if (line.find_first_not_of(kBlanks) == std::string::npos) return Part();
   ASSIGN_OR_RETURN(Question question, Parse(line));
-  ASSIGN_OR_RETURN(OpenedFile file, Find(question.name));
-  ModuleSymbols symbols = symbolizer_.SymbolizeModule(
-      {.file = file.fd.get(),
-       .key = file.cache_key,
-       .path = file.path,
-       .root = ""},
-      question.addresses, style_, std::chrono::steady_clock::now() + kTime);
-  if (!symbols.problem.empty()) {
-    return Status(StatusCode::kGone, symbols.problem).WithContext(file.path);
+  auto known = asked_.find(question.name);
+  if (known == asked_.end()) {
+    ASSIGN_OR_RETURN(OpenedFile file, Find(question.name));
+    known = asked_.try_emplace(question.name).first;
+    known->second.file = std::move(file);
   }
-  std::string blocks;
-  for (size_t i = 0; i < symbols.size(); ++i) {
-    blocks += FormatChain(symbols.Chain(i));
+  std::vector<ModuleAddr>& addresses = known->second.addresses;
+  Part part{.asked = &known->second, .first = addresses.size()};
+  addresses.insert(addresses.end(), question.addresses.begin(),
+                   question.addresses.end());
+  part.limit = addresses.size();
+  return part;
+}
+
+// What all lines of the batch ask; at the first of them.
+Status SymbolizeCommand::Name(AskedFile& asked) const {
+  if (!asked.formatter) {
+    asked.symbols = symbolizer_.SymbolizeModule(
+        {.file = asked.file.fd.get(),
+         .key = asked.file.cache_key,
+         .path = asked.file.path,
+         .root = ""},
+        asked.addresses, style_, std::chrono::steady_clock::now() + kTime);
+    asked.formatter.emplace(asked.symbols);
   }
-  return blocks;
+  if (asked.symbols.problem.empty()) return Status::Ok();
+  return Status(StatusCode::kGone, asked.symbols.problem)
+      .WithContext(asked.file.path);
 }
 
 Result<SymbolizeCommand::OpenedFile> SymbolizeCommand::Find(
@@ -209,19 +279,30 @@ Result<SymbolizeCommand::OpenedFile> SymbolizeCommand::Open(
   if (!file.fd || fstat(file.fd.get(), &info) != 0) {
     return Status::FromErrno(errno, path);
   }
-  Result<ElfDescription> description = symbolizer_.Describe(file.fd.get());
-  if (!description.ok()) return description.status().WithContext(path);
-  file.build_id = description->build_id;
-  // Debug links are searched beside the file itself, not beside a link to it.
-  char resolved[PATH_MAX];
-  file.path = realpath(path.c_str(), resolved) != nullptr ? resolved : path;
   file.cache_key =
       fmt::format("{}:{}:{}:{}:{}", info.st_dev, info.st_ino, info.st_size,
                   info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  Result<BuildId> build_id = ReadBuildId(file);
+  if (!build_id.ok()) return build_id.status().WithContext(path);
+  file.build_id = *build_id;
+  // Debug links are searched beside the file itself, not beside a link to it.
+  char resolved[PATH_MAX];
+  file.path = realpath(path.c_str(), resolved) != nullptr ? resolved : path;
   if (!file.build_id.empty() && known_.size() < kMaxKnown) {
     known_.emplace(file.build_id.Hex(), file.path);
   }
   return file;
+}
+
+Result<BuildId> SymbolizeCommand::ReadBuildId(const OpenedFile& file) {
+  auto known = build_ids_.find(file.cache_key);
+  if (known != build_ids_.end()) return known->second;
+  ASSIGN_OR_RETURN(ElfDescription description,
+                   symbolizer_.Describe(file.fd.get()));
+  if (build_ids_.size() < kMaxKnown) {
+    build_ids_.emplace(file.cache_key, description.build_id);
+  }
+  return description.build_id;
 }
 
 }  // namespace pprofd

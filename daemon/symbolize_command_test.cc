@@ -70,18 +70,27 @@ class SymbolizeCommandTest : public testing::Test {
   std::string errors_;
 };
 
-TEST(FormatChain, ShowsInlinedCallsInnermostFirst) {
+std::string Format(const SymbolChain& chain) {
+  ModuleSymbols symbols;
+  symbols.AddChain({{"before", "", "", 0, 0, 0}});
+  symbols.AddChain(chain);
+  std::string text;
+  ChainFormatter(symbols).Append(1, &text);
+  return text;
+}
+
+TEST(ChainFormatter, ShowsInlinedCallsInnermostFirst) {
   SymbolChain chain = {{"a(int)", "", "/x/a.cc", 7, 3, 0},
                        {"b", "", "/x/b.cc", 9, 0, 0},
                        {"c", "", "", 0, 0, 0}};
-  EXPECT_EQ(FormatChain(chain),
+  EXPECT_EQ(Format(chain),
             "a(int) at /x/a.cc:7:3\n (inlined by) b at /x/b.cc:9\n"
             " (inlined by) c at ??:0\n\n");
-  EXPECT_EQ(FormatChain({}), "?? at ??:0\n\n");
+  EXPECT_EQ(Format({}), "?? at ??:0\n\n");
 }
 
-TEST(FormatChain, KeepsANameOnItsLine) {
-  EXPECT_EQ(FormatChain({{"evil\nname", "", "f\n", 1, 0, 0}}),
+TEST(ChainFormatter, KeepsANameOnItsLine) {
+  EXPECT_EQ(Format({{"evil\nname", "", "f\n", 1, 0, 0}}),
             "evil name at f :1\n\n");
 }
 
@@ -122,6 +131,23 @@ TEST_F(SymbolizeCommandTest, CutsOverlongLines) {
   EXPECT_FALSE(Run(std::string(1 << 20, 'x') + "\n" + own_path_ + " 1\n"));
   EXPECT_THAT(errors_, HasSubstr("line 1: longer than 65536 bytes"));
   EXPECT_EQ(out_, "\n?? at ??:0\n\n");
+}
+
+TEST_F(SymbolizeCommandTest, AnswersMoreLinesThanItTakesAtOnce) {
+  std::string question = own_path_ + " 1 " + Entry() + "\n/none/such 1\n";
+  EXPECT_FALSE(Run(question));
+  std::string answer = out_;
+  EXPECT_THAT(answer, StartsWith("?? at ??:0\n\n_start at "));
+  size_t count = 2 * SymbolizeCommand::kMaxBatchBytes / question.size();
+  std::string questions;
+  std::string answers;
+  for (size_t i = 0; i < count; ++i) {
+    questions += question;
+    answers += answer;
+  }
+  EXPECT_FALSE(Run(questions));
+  EXPECT_EQ(out_, answers);
+  EXPECT_THAT(errors_, HasSubstr("line " + std::to_string(2 * count) + ": "));
 }
 
 TEST_F(SymbolizeCommandTest, ReadsNamesInQuotes) {
