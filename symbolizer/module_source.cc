@@ -42,43 +42,44 @@ ModuleSymbols ModuleSource::Symbolize(int file,
     chains_.ClearAddresses();
     cache_.ForgetUnsaved();
   }
-  // By address, so that a unit is done with before the next begins.
   std::vector<ModuleAddr> missing;
-  for (ModuleAddr address : addresses) {
-    if (!chains_.Contains(address)) missing.push_back(address);
-  }
+  ModuleSymbols result = Answer(addresses, style, &missing);
+  if (missing.empty()) return result;
+  // By address, so that a unit is done with before the next begins.
   std::sort(missing.begin(), missing.end());
   missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
   Batch batch;
   batch.file = file;
   batch.deadline = deadline;
-  if (!missing.empty() && OpenBatch(batch)) {
+  if (OpenBatch(batch)) {
     FillCache(batch, missing);
     if (dwarf_index_) dwarf_index_->EndBatch();
     if (batch.dwarf != nullptr && batch.dwarf->decompressed_bytes() > 0) {
       warm_dwarf_ = std::move(batch.dwarf);
     }
   }
-  return Answer(addresses, style);
+  return Answer(addresses, style, nullptr);
 }
 
-// From the cache.
+// From the cache; `missing` are those that are not in it. With one of them the
+// answer is of no use, unless they are not asked for.
 ModuleSymbols ModuleSource::Answer(std::span<const ModuleAddr> addresses,
-                                   DemangleStyle style) {
+                                   DemangleStyle style,
+                                   std::vector<ModuleAddr>* missing) {
   ModuleSymbols result;
   result.has_filenames = has_dwarf_ || has_go_table_;
   result.has_line_numbers = result.has_filenames;
   result.has_inline_frames = result.has_filenames;
-  absl::flat_hash_map<uint32_t, uint32_t> numbers;  // in `functions`
   result.chain_ends.reserve(addresses.size());
+  ++answers_;
+  presented_.resize(chains_.pool().function_count());
   for (ModuleAddr address : addresses) {
     auto known = chains_.Find(address);
+    if (!known && missing != nullptr) missing->push_back(address);
+    if (missing != nullptr && !missing->empty()) continue;
     for (const ChainTable::Call& call :
          known.value_or(std::span<const ChainTable::Call>())) {
-      auto [number, is_new] = numbers.try_emplace(
-          call.function, static_cast<uint32_t>(result.functions.size()));
-      if (is_new) result.functions.push_back(Present(call.function, style));
-      result.calls.push_back({.function = number->second,
+      result.calls.push_back({.function = Present(call.function, style, result),
                               .line = call.line,
                               .column = call.column});
     }
@@ -349,38 +350,47 @@ std::string ModuleSource::FindMiniName(Batch& batch, ModuleAddr address) {
   return std::string(NameAt(batch.mini->elf(), *name));
 }
 
-SymbolFunction ModuleSource::Present(uint32_t number, DemangleStyle style) {
-  const PooledFunction& function = chains_.pool().function(number);
-  const StringPool& strings = chains_.pool().strings();
-  SymbolFunction result;
-  result.file = strings.Get(function.file);
-  result.start_line = function.start_line;
-  const std::string& source_name = strings.Get(function.name);
-  const std::string& linkage_name = strings.Get(function.linkage_name);
-  result.system_name = linkage_name.empty() ? source_name : linkage_name;
+// Its number in the result.
+uint32_t ModuleSource::Present(uint32_t number, DemangleStyle style,
+                               ModuleSymbols& result) {
+  Presented& presented = presented_[number];
+  if (presented.answer == answers_) return presented.number;
+  presented.answer = answers_;
+  presented.number = static_cast<uint32_t>(result.functions.size());
+  SymbolFunction& function = presented.function;
+  if (function.file.data() == nullptr) {
+    const PooledFunction& pooled = chains_.pool().function(number);
+    const StringPool& strings = chains_.pool().strings();
+    function.system_name = strings.Get(
+        pooled.linkage_name != 0 ? pooled.linkage_name : pooled.name);
+    function.file = strings.Get(pooled.file);
+    function.start_line = pooled.start_line;
+  }
+  if (style == DemangleStyle::kShort && function.name.data() == nullptr) {
+    const PooledFunction& pooled = chains_.pool().function(number);
+    function.name = short_names_.Get(short_names_.Add(MakeName(pooled, style)));
+  }
+  result.functions.push_back(function);
   if (style == DemangleStyle::kNone) {
-    result.name = result.system_name;
-    return result;
+    result.functions.back().name = function.system_name;
+  } else if (style != DemangleStyle::kShort) {
+    result.functions.back().name =
+        result.Keep(MakeName(chains_.pool().function(number), style));
   }
-  if (LooksMangled(linkage_name)) {
-    result.name = style == DemangleStyle::kShort
-                      ? ShortName(function.linkage_name)
-                      : Demangle(linkage_name, style);
-    if (result.name != linkage_name) return result;
-  }
-  result.name = PresentSourceName(
-      source_name.empty() ? linkage_name : source_name, style);
-  return result;
+  return presented.number;
 }
 
-const std::string& ModuleSource::ShortName(uint32_t linkage_name) {
-  auto [it, is_new] = short_names_.try_emplace(linkage_name);
-  if (is_new) {
-    it->second = Demangle(chains_.pool().strings().Get(linkage_name),
-                          DemangleStyle::kShort);
-    short_name_bytes_ += it->second.capacity() + sizeof(std::string);
+std::string ModuleSource::MakeName(const PooledFunction& function,
+                                   DemangleStyle style) const {
+  const StringPool& strings = chains_.pool().strings();
+  const std::string& source_name = strings.Get(function.name);
+  const std::string& linkage_name = strings.Get(function.linkage_name);
+  if (LooksMangled(linkage_name)) {
+    std::string name = Demangle(linkage_name, style);
+    if (name != linkage_name) return name;
   }
-  return it->second;
+  return PresentSourceName(source_name.empty() ? linkage_name : source_name,
+                           style);
 }
 
 std::vector<std::string> ModuleSource::attempts() const {
@@ -399,7 +409,8 @@ size_t ModuleSource::bytes() const {
   return sizeof(*this) + own_symbols_.bytes() + debug_symbols_.bytes() +
          mini_symbols_.bytes() + (dwarf_index_ ? dwarf_index_->bytes() : 0) +
          (split_files_ ? split_files_->bytes() : 0) + warm_bytes() +
-         chains_.bytes() + cache_.bytes() + short_name_bytes_;
+         chains_.bytes() + cache_.bytes() + short_names_.bytes() +
+         presented_.capacity() * sizeof(Presented);
 }
 
 }  // namespace pprofd

@@ -47,7 +47,7 @@ class ModuleSource {
   explicit ModuleSource(DebugFileSearch search, SymbolStore* store = nullptr)
       : search_(std::move(search)), cache_(store) {}
 
-  // `file` is borrowed for the call.
+  // `file` is borrowed for the call. The answer's texts are of this object.
   ModuleSymbols Symbolize(int file, std::span<const ModuleAddr> addresses,
                           DemangleStyle style, Deadline deadline);
 
@@ -91,8 +91,15 @@ class ModuleSource {
     bool is_whole = true;  // no source failed that had been there
   };
 
+  // A function as answers have it.
+  struct Presented {
+    SymbolFunction function;  // its name in the style of profiles
+    uint64_t answer = 0;      // the last that has it, and its number there
+    uint32_t number = 0;
+  };
+
   ModuleSymbols Answer(std::span<const ModuleAddr> addresses,
-                       DemangleStyle style);
+                       DemangleStyle style, std::vector<ModuleAddr>* missing);
   bool OpenBatch(Batch& batch);
   void Discover(Batch& batch);
   void DiscoverDebugFile(const ElfFile& own);
@@ -111,8 +118,10 @@ class ModuleSource {
   void AddGoLine(const GoLine& found, std::vector<CodeLine>& lines);
   std::string FindSymbolName(Batch& batch, ModuleAddr address);
   std::string FindMiniName(Batch& batch, ModuleAddr address);
-  SymbolFunction Present(uint32_t function, DemangleStyle style);
-  const std::string& ShortName(uint32_t linkage_name);
+  uint32_t Present(uint32_t function, DemangleStyle style,
+                   ModuleSymbols& result);
+  std::string MakeName(const PooledFunction& function,
+                       DemangleStyle style) const;
 
   const DebugFileSearch search_;
   bool is_discovered_ = false;
@@ -135,8 +144,9 @@ class ModuleSource {
 
   ChainTable chains_;
   ModuleCache cache_;
-  absl::flat_hash_map<uint32_t, std::string> short_names_;
-  size_t short_name_bytes_ = 0;
+  StringPool short_names_;            // in the style of profiles
+  std::vector<Presented> presented_;  // by the function's number in the pool
+  uint64_t answers_ = 0;
 };
 
 }  // namespace pprofd

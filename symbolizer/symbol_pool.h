@@ -40,6 +40,7 @@ class SymbolPool {
     if (is_new) functions_.push_back(function);
     return it->second;
   }
+  size_t function_count() const { return functions_.size(); }
   // REQUIRES: `number` came from AddFunction().
   const PooledFunction& function(uint32_t number) const {
     return functions_[number];

@@ -261,6 +261,7 @@ ModuleSymbols Symbolizer::SymbolizeModule(
           impl_->options().store);
     }
     result = slot->module->Symbolize(file, addresses, style, deadline);
+    result.source = slot;
     slot->module->Shrink(impl_->options().max_cache_bytes / 2);
     slot->Measure();
   }

@@ -1,5 +1,7 @@
 #include "symbolizer/symbols.h"
 
+#include <utility>
+
 namespace pprofd {
 
 SymbolChain ModuleSymbols::Chain(size_t i) const {
@@ -7,9 +9,9 @@ SymbolChain ModuleSymbols::Chain(size_t i) const {
   if (i >= chain_ends.size()) return chain;
   for (size_t k = i == 0 ? 0 : chain_ends[i - 1]; k < chain_ends[i]; ++k) {
     const SymbolFunction& function = functions[calls[k].function];
-    chain.push_back({.name = function.name,
-                     .system_name = function.system_name,
-                     .file = function.file,
+    chain.push_back({.name = std::string(function.name),
+                     .system_name = std::string(function.system_name),
+                     .file = std::string(function.file),
                      .line = calls[k].line,
                      .column = calls[k].column,
                      .start_line = function.start_line});
@@ -22,12 +24,19 @@ void ModuleSymbols::AddChain(const SymbolChain& chain) {
     calls.push_back({.function = static_cast<uint32_t>(functions.size()),
                      .line = static_cast<uint32_t>(line.line),
                      .column = static_cast<uint32_t>(line.column)});
-    functions.push_back({.name = line.name,
-                         .system_name = line.system_name,
-                         .file = line.file,
+    functions.push_back({.name = Keep(line.name),
+                         .system_name = Keep(line.system_name),
+                         .file = Keep(line.file),
                          .start_line = line.start_line});
   }
   chain_ends.push_back(static_cast<uint32_t>(calls.size()));
+}
+
+std::string_view ModuleSymbols::Keep(std::string text) {
+  if (own_texts == nullptr) {
+    own_texts = std::make_shared<std::deque<std::string>>();
+  }
+  return own_texts->emplace_back(std::move(text));
 }
 
 }  // namespace pprofd

@@ -1,21 +1,25 @@
 // ModuleSymbols, SourceReport: what the symbolizer answers.
 //
-// Plain values that own their texts. Thread: values.
+// Plain values. Texts of ModuleSymbols are kept by what they come from, which
+// the value holds on to. Thread: values.
 #ifndef SYMBOLIZER_SYMBOLS_H_
 #define SYMBOLIZER_SYMBOLS_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pprofd {
 
 struct SymbolFunction {
-  std::string name;         // demangled in the style asked for
-  std::string system_name;  // linkage name
-  std::string file;         // absolute path, "" unknown
-  int64_t start_line = 0;   // of the declaration, 0 unknown
+  std::string_view name;         // demangled in the style asked for
+  std::string_view system_name;  // linkage name
+  std::string_view file;         // absolute path, "" unknown
+  int64_t start_line = 0;        // of the declaration, 0 unknown
 };
 
 // One call level at an address, whole.
@@ -40,6 +44,9 @@ struct ModuleSymbols {
     uint32_t column = 0;
   };
   std::vector<SymbolFunction> functions;
+  // Whose texts `functions` show: a module or a message, and what was added.
+  std::shared_ptr<const void> source;
+  std::shared_ptr<std::deque<std::string>> own_texts;
   std::vector<Call> calls;           // chain after chain
   std::vector<uint32_t> chain_ends;  // in `calls`; parallel to the addresses
   bool has_filenames = false;        // the module's sources can give them
@@ -54,6 +61,8 @@ struct ModuleSymbols {
   SymbolChain Chain(size_t i) const;
   // For sources that know no more than names.
   void AddChain(const SymbolChain& chain);
+  // A text that lives as long as this.
+  std::string_view Keep(std::string text);
 };
 
 // What names come from, for one module; tells users what is missing.

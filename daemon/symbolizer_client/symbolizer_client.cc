@@ -196,7 +196,8 @@ ModuleSymbols SymbolizerClient::NamesOf(Call call, Deadline deadline,
     return none;
   }
   Result<ModuleSymbols> names =
-      reply->has_names() ? FromWire(reply->names(), wanted) : NoReply();
+      reply->has_names() ? FromWire(std::move(*reply->mutable_names()), wanted)
+                         : NoReply();
   if (names.ok()) return std::move(*names);
   none.problem = names.status().message();
   return none;

@@ -190,11 +190,12 @@ Result<UnwoundStack> FromWire(const wire::UnwoundStack& in) {
 void ToWire(const ModuleSymbols& symbols, wire::Names* out) {
   for (const SymbolFunction& function : symbols.functions) {
     auto* added = out->add_functions();
-    added->set_name(function.name);
+    added->set_name(function.name.data(), function.name.size());
     if (function.system_name != function.name) {
-      added->set_system_name(function.system_name);
+      added->set_system_name(function.system_name.data(),
+                             function.system_name.size());
     }
-    added->set_file(function.file);
+    added->set_file(function.file.data(), function.file.size());
     added->set_start_line(function.start_line);
   }
   auto calls = static_cast<int>(symbols.calls.size());
@@ -217,8 +218,11 @@ void ToWire(const ModuleSymbols& symbols, wire::Names* out) {
   out->set_has_inline_frames(symbols.has_inline_frames);
 }
 
-Result<ModuleSymbols> FromWire(const wire::Names& in, size_t wanted) {
+Result<ModuleSymbols> FromWire(wire::Names message, size_t wanted) {
+  auto kept = std::make_shared<const wire::Names>(std::move(message));
+  const wire::Names& in = *kept;
   ModuleSymbols symbols;
+  symbols.source = kept;
   int calls = in.call_functions_size();
   if (in.call_lines_size() != calls || in.call_columns_size() != calls ||
       static_cast<size_t>(in.chain_lengths_size()) != wanted) {

@@ -54,7 +54,7 @@ Result<UnwoundStack> FromWire(const wire::UnwoundStack& in);
 
 void ToWire(const ModuleSymbols& symbols, wire::Names* out);
 // `wanted` is the number of addresses asked for.
-Result<ModuleSymbols> FromWire(const wire::Names& in, size_t wanted);
+Result<ModuleSymbols> FromWire(wire::Names message, size_t wanted);
 
 void ToWire(const SourceReport& report, wire::Sources* out);
 void ToWire(const Examination& examination, wire::Sources* out);
