@@ -47,22 +47,9 @@ shell_scripts() {
     shellcheck -S warning -s dash tests/vm/init
 }
 
-tidy() {
-  local sources
-  mapfile -d '' sources < <(files 'daemon/*.cc' 'symbolizer/*.cc' |
-    grep -zv '_test\.cc$')
-  local patterns=("${sources[@]/#/.*/}")
-  # Prints nothing but findings.
-  run-clang-tidy-19 -quiet -p "$build" -j "$jobs" "${patterns[@]/%/$}" \
-    >"$build/clang-tidy.log" 2>&1 && return
-  grep -E -A 5 '(error|warning):' "$build/clang-tidy.log" ||
-    tail -n 20 "$build/clang-tidy.log"
-  return 1
-}
-
 check format formatted
 check includes python3 cmake/check_includes.py
 check words clean_words
 check shell shell_scripts
-check clang-tidy tidy
+check clang-tidy python3 cmake/tidy.py "$build" "$jobs"
 exit "$failed"

@@ -160,6 +160,7 @@ std::vector<SymbolizeCommand::Line> SymbolizeCommand::ReadLines(
 bool SymbolizeCommand::Answer(const std::vector<Line>& lines, std::ostream& out,
                               std::ostream& errors) {
   std::vector<Result<Part>> parts;
+  parts.reserve(lines.size());
   for (const Line& line : lines) parts.push_back(Ask(line.text));
   std::string text;
   bool is_good = true;

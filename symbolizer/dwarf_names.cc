@@ -8,6 +8,7 @@
 
 #include "symbolizer/demangle.h"
 #include "symbolizer/die_reference.h"
+#include "symbolizer/narrow.h"
 
 namespace pprofd {
 namespace {
@@ -50,10 +51,6 @@ std::string ScopePart(Dwarf_Die* die) {
                                             : std::string(kUnnamedType);
 }
 
-uint32_t Narrow(uint64_t value) {
-  return static_cast<uint32_t>(std::min<uint64_t>(value, UINT32_MAX));
-}
-
 DieSpace SpaceOf(const UnitReading& unit, Dwarf* dwarf) {
   if (dwarf == unit.file.dwarf()) return kOwnDies;
   return dwarf == unit.dwarf ? unit.space : kAlternateDies;
@@ -93,7 +90,7 @@ const Declaration& DwarfNames::Declare(const UnitReading& unit, DieRef ref) {
   declaration.name =
       strings.Add(has_own_scopes ? std::string(TextOf(&die, DW_AT_name))
                                  : NameOf(unit, &die, 0));
-  declaration.line = Narrow(NumberOf(&die, DW_AT_decl_line));
+  declaration.line = Narrow<uint32_t>(NumberOf(&die, DW_AT_decl_line));
   declaration.file = DeclaredFile(unit, &die);
   return declaration;
 }

@@ -7,6 +7,7 @@
 
 #include "symbolizer/byte_reader.h"
 #include "symbolizer/die_shapes.h"
+#include "symbolizer/narrow.h"
 #include "symbolizer/unit_ranges.h"
 
 namespace pprofd {
@@ -41,10 +42,6 @@ bool IsCplusplus(Dwarf_Die* unit_die) {
 
 uint64_t NumberOf(const FormValue& value) {
   return value.is_constant() ? value.value : 0;
-}
-
-uint16_t Narrow(uint64_t value) {
-  return static_cast<uint16_t>(std::min<uint64_t>(value, UINT16_MAX));
 }
 
 // A unit to be walked.
@@ -234,8 +231,8 @@ class UnitWalk {
          .parent = is_function ? Call::kNone : around,
          .call_line = static_cast<uint32_t>(
              std::min<uint64_t>(NumberOf(values.call_line), UINT32_MAX)),
-         .call_file = Narrow(NumberOf(values.call_file)),
-         .call_column = Narrow(NumberOf(values.call_column))});
+         .call_file = Narrow<uint16_t>(NumberOf(values.call_file)),
+         .call_column = Narrow<uint16_t>(NumberOf(values.call_column))});
     return number;
   }
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint64_t kMaxSections = 65536;
 constexpr uint64_t kMaxSegments = 4096;
-constexpr uint64_t kMaxNameBytes = 255;
+constexpr uint64_t kMaxSectionNameBytes = 255;
 constexpr uint64_t kMaxFileBytes = uint64_t{8} << 30;
 constexpr uint64_t kMaxBuildIdBytes = 64;
 constexpr uint64_t kMaxNoteBytes = 1 << 20;  // of all notes of a file
@@ -47,8 +47,8 @@ std::optional<T> ReadAt(std::span<const uint8_t> bytes, uint64_t offset) {
 std::string NameAt(std::span<const uint8_t> strings, uint64_t offset) {
   if (offset >= strings.size()) return "";
   const char* start = reinterpret_cast<const char*>(strings.data()) + offset;
-  return std::string(
-      start, strnlen(start, std::min(kMaxNameBytes, strings.size() - offset)));
+  return std::string(start, strnlen(start, std::min(kMaxSectionNameBytes,
+                                                    strings.size() - offset)));
 }
 
 // Counts of headers, which move into section 0 when they do not fit.

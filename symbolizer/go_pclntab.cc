@@ -12,7 +12,7 @@ namespace {
 constexpr uint32_t kMagic16 = 0xfffffffa;
 constexpr uint32_t kMagic18 = 0xfffffff0;
 constexpr uint32_t kMagic20 = 0xfffffff1;
-constexpr size_t kMaxNameBytes = 4096;
+constexpr size_t kMaxTextBytes = 4096;
 // Among a function's other tables, and among its data.
 constexpr uint32_t kCallProgram = 2;
 constexpr uint8_t kCallTree = 3;
@@ -26,7 +26,7 @@ const ElfSection* FindTable(const ElfFile& file) {
 
 std::string_view TextAt(std::span<const uint8_t> bytes) {
   const char* start = reinterpret_cast<const char*>(bytes.data());
-  return {start, strnlen(start, std::min(bytes.size(), kMaxNameBytes))};
+  return {start, strnlen(start, std::min(bytes.size(), kMaxTextBytes))};
 }
 
 uint32_t ToLine(int64_t number) {

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "symbolizer/byte_reader.h"
+#include "symbolizer/narrow.h"
 
 namespace pprofd {
 namespace {
@@ -24,12 +25,6 @@ struct Sequence {
   uint64_t start = 0;
   uint64_t end = 0;
 };
-
-// What is left of a number where fewer bits do.
-template <typename T>
-T Narrow(uint64_t value, T most = std::numeric_limits<T>::max()) {
-  return static_cast<T>(std::min<uint64_t>(value, most));
-}
 
 // Runs the opcodes of one unit.
 class Machine {

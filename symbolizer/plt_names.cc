@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t kStubBytes = 16;
 constexpr uint64_t kShortStubBytes = 8;  // in .plt.got
-constexpr size_t kMaxNameBytes = 4096;
+constexpr size_t kMaxSymbolBytes = 4096;
 constexpr uint64_t kMaxRelocationBytes = 64 << 20;  // read for one name
 
 const ElfSection* FindPltSection(const ElfFile& file, ModuleAddr address) {
@@ -61,7 +61,7 @@ std::string SymbolName(const ElfFile& file, const ElfSection& relocations,
   std::memcpy(&symbol, bytes->data() + number * sizeof(symbol), sizeof(symbol));
   if (symbol.st_name >= strings.size) return "";
   return std::string(
-      NameAt(file, {strings.offset.value + symbol.st_name}, kMaxNameBytes));
+      NameAt(file, {strings.offset.value + symbol.st_name}, kMaxSymbolBytes));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace pprofd {
 namespace {
 
-constexpr uint64_t kAddressBytes = 8;
+constexpr uint64_t kAddressSize = 8;
 constexpr uint64_t kAddressTableHeaderBytes = 8;
 
 }  // namespace
@@ -33,8 +33,8 @@ uint64_t UnitRanges::Append(const DieValues& values,
 }
 
 std::optional<uint64_t> UnitRanges::AddressAt(uint64_t index) const {
-  if (index >= sections_.addresses.size() / kAddressBytes) return std::nullopt;
-  return ByteReader(sections_.addresses, index * kAddressBytes).U64();
+  if (index >= sections_.addresses.size() / kAddressSize) return std::nullopt;
+  return ByteReader(sections_.addresses, index * kAddressSize).U64();
 }
 
 std::optional<uint64_t> UnitRanges::AddressOf(const FormValue& value) const {

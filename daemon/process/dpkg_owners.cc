@@ -21,7 +21,7 @@ namespace pprofd {
 namespace {
 
 constexpr char kInfo[] = "/var/lib/dpkg/info";
-constexpr std::string_view kSuffix = ".list";
+constexpr std::string_view kListSuffix = ".list";
 constexpr size_t kMaxPackageBytes = 128;
 
 bool IsLowerOrDigit(char c) {
@@ -82,8 +82,8 @@ void Search(std::string_view list, const std::string& package,
 }  // namespace
 
 std::string PackageOfList(std::string_view file_name) {
-  if (!file_name.ends_with(kSuffix)) return "";
-  file_name.remove_suffix(kSuffix.size());
+  if (!file_name.ends_with(kListSuffix)) return "";
+  file_name.remove_suffix(kListSuffix.size());
   size_t colon = std::min(file_name.find(':'), file_name.size());
   std::string_view package = file_name.substr(0, colon);
   std::string_view architecture =

@@ -22,7 +22,7 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 // Refused connections that are told so at the same time; others just close.
 constexpr size_t kMaxRefusals = 64;
 constexpr std::chrono::milliseconds kAcceptRetry{100};
@@ -93,7 +93,7 @@ struct HttpServer::State {
 
 asio::awaitable<void> HttpServer::State::Accept(std::shared_ptr<State> state) {
   while (!state->stopping) {
-    auto [error, socket] = co_await state->acceptor.async_accept(kToken);
+    auto [error, socket] = co_await state->acceptor.async_accept(kAsTuple);
     if (!error) {
       state->Admit(state, std::move(socket));
       continue;
@@ -103,7 +103,7 @@ asio::awaitable<void> HttpServer::State::Accept(std::shared_ptr<State> state) {
     LOG_EVERY(std::chrono::seconds(10),
               spdlog::warn("http: cannot accept: {}", error.message()));
     state->timer.expires_after(kAcceptRetry);
-    co_await state->timer.async_wait(kToken);
+    co_await state->timer.async_wait(kAsTuple);
   }
 }
 

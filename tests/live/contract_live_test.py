@@ -195,7 +195,7 @@ def test_cmdline_is_that_of_proc_without_the_last_nul(client, busy):
 
 
 def test_symbol_names_addresses(client, busy):
-    profile = client.profile(busy.pid, seconds=1)
+    profile = client.profile(busy.pid, seconds=1, hz=999)
     leaf = next(location for sample in profile.samples
                 for location in sample.locations
                 if location.name == "leaf_a")
