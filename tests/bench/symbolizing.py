@@ -63,16 +63,17 @@ class Symbolizing:
         self.bench = binaries / "bench_symbolize"
         self.directory = directory
         self.pprofd = pprofd
+        self.symbols_only = directory / "without_debug_info"
         self.files = self._find_files()
         self.cpu = {}
         self.peaks = {}
         self.warm = {}
 
     def _find_files(self):
-        stripped = self.directory / "without_debug_info"
-        subprocess.run(["objcopy", "--strip-debug", self.pprofd, stripped],
-                       check=True)
-        files = {BIG: self.pprofd, "the same, symbols only": stripped}
+        subprocess.run(["objcopy", "--strip-debug", self.pprofd,
+                        self.symbols_only], check=True)
+        files = {BIG: self.pprofd,
+                 "the same, symbols only": self.symbols_only}
         if programs.built("burn_c_debug_frame"):
             files["C, -g"] = target_process.TARGETS_DIR / "burn_c_debug_frame"
         if C_LIBRARY.exists():
@@ -144,7 +145,8 @@ class Symbolizing:
             "calls, files and lines (bulk), and for one (first); medians. "
             f"Files: {sizes}; libc's debug information is the separate file of "
             "Debian's package, if that is installed. The library answers in "
-            "its process; the others read and write text. \"Warm\" is how many "
+            "its process, with short names as profiles have them; the others "
+            "write text and whole names. \"Warm\" is how many "
             "addresses a second the library names again. Of the memory, all is "
             "VmHWM: it counts pages of mapped files, which the kernel may take "
             "back at any time, too; anonymous is the most RssAnon that was "
@@ -167,7 +169,9 @@ class Symbolizing:
         self._judge(page)
 
     def _judge(self, page):
-        for name in self.files:
+        for name, path in self.files.items():
+            if path == self.symbols_only:
+                continue
             for tool in (LIBRARY, COMMAND):
                 page.verdict(
                     f"times the speed of llvm-symbolizer 14, {tool}, {name}",
