@@ -89,6 +89,13 @@ def memory_of(pid):
                                         text, re.M)}
 
 
+def children_of(pid):
+    """Pids of a process's children."""
+    return [int(child)
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text("ascii").split()]
+
+
 def mapped_table_bytes(pid):
     """BPF maps as far as they count in the memory of a process, too."""
     text = pathlib.Path(f"/proc/{pid}/smaps").read_text(errors="replace")

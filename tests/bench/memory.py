@@ -3,7 +3,7 @@ import shutil
 
 import peers
 import programs
-from measuring import (bpf_map_bytes, log, lower_priority,
+from measuring import (bpf_map_bytes, children_of, log, lower_priority,
                        mapped_table_bytes, memory_of)
 
 PROCESSES = 100
@@ -59,8 +59,13 @@ class Memory:
         reading["maps"] = bpf_map_bytes(pid)
         reading["tables"] = mapped_table_bytes(pid)
         reading["symbols"] = pprofd.counters()["symbol_cache_bytes"]
+        symbolizers = [memory_of(child) for child in children_of(pid)]
+        for key in ("VmHWM", "RssAnon"):
+            reading[f"symbolizers {key}"] = sum(
+                symbolizer[key] for symbolizer in symbolizers)
         self.after.append(reading)
-        log(f"memory: VmHWM {reading['VmHWM'] >> 20} MiB, maps "
+        log(f"memory: VmHWM {reading['VmHWM'] >> 20} MiB, of symbolizers "
+            f"{reading['symbolizers VmHWM'] >> 20} MiB, maps "
             f"{reading['maps'] >> 20} MiB")
 
     def report(self, page):
@@ -71,18 +76,22 @@ class Memory:
             f"busy), after {PROFILES} profiles of the whole host, in MiB. "
             "Peak is VmHWM. BPF maps are the kernel's memory for all maps; "
             "the unwind tables among them count in the daemon's memory, too, "
-            "because it has mapped them, and are taken from the sum.")
+            "because it has mapped them, and are taken from the sum. Of the "
+            "symbolizers' processes the peaks are added up, pages that they "
+            "share and mapped files included.")
         rows = []
         for number, reading in enumerate(self.after):
             when = f"profile {number}" if number else "start"
             rows.append([when] + [
                 f"{reading[key] / MIB:.1f}" for key in
                 ("VmHWM", "VmRSS", "RssAnon", "RssFile", "tables", "maps",
-                 "symbols")])
+                 "symbolizers VmHWM", "symbolizers RssAnon", "symbols")])
         page.table(["after", "peak", "now", "anonymous", "of files",
-                    "mapped tables", "BPF maps", "symbols kept"], rows)
+                    "mapped tables", "BPF maps", "symbolizers: peak",
+                    "anonymous", "names kept"], rows)
         last = self.after[-1]
         page.verdict(
-            f"MiB, peak and BPF maps, {self.processes} processes",
-            (last["VmHWM"] + last["maps"] - last["tables"]) / MIB,
+            f"MiB, peaks and BPF maps, {self.processes} processes",
+            (last["VmHWM"] + last["symbolizers VmHWM"] + last["maps"] -
+             last["tables"]) / MIB,
             TARGET_MIB, "{:.0f}")

@@ -65,6 +65,9 @@ class Symbolizing:
         self.pprofd = pprofd
         self.symbols_only = directory / "without_debug_info"
         self.files = self._find_files()
+        # The files are gone when the page is written.
+        self.sizes = {name: path.stat().st_size / MIB
+                      for name, path in self.files.items()}
         self.cpu = {}
         self.peaks = {}
         self.warm = {}
@@ -137,8 +140,8 @@ class Symbolizing:
 
     def report(self, page):
         page.heading("Symbolizer")
-        sizes = ", ".join(f"{name}: {path.stat().st_size / MIB:.1f} MiB"
-                          for name, path in self.files.items())
+        sizes = ", ".join(f"{name}: {size:.1f} MiB"
+                          for name, size in self.sizes.items())
         page.text(
             f"User and system time of a whole process, its start included, for "
             f"{ADDRESSES:,} random addresses of the code of a file with inlined "
