@@ -137,6 +137,8 @@ FetchExit Fetch(const Order& order) {
 }
 
 FetchExit Main(int argc, char** argv) {
+  // Started by a descriptor, it would be called by that number.
+  prctl(PR_SET_NAME, "pprofd-debuginfod");
   Order order;
   std::string_view size = argc == 4 ? argv[2] : "";
   auto [end, problem] =

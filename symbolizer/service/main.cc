@@ -4,6 +4,7 @@
 // an argument that says to people what it is for. Exit codes are part of what
 // they say to each other: see process_contract.h.
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@ namespace {
 void GiveUp() { _exit(kExitOutOfMemory); }
 
 int Serve() {
+  // Started by a descriptor, it would be called by that number.
+  prctl(PR_SET_NAME, "pprofd-symbolizer");
   // Descriptors that others left open in pprofd are none of ours.
   syscall(SYS_close_range, kSymbolizerSocket + 1, UINT_MAX, 0);
   UniqueFd socket(kSymbolizerSocket);

@@ -60,6 +60,7 @@ def test_symbolizers_have_no_rights(own_daemon):
     assert sorted(found) == sorted(ROLES)
     for role, pid in found.items():
         status = status_of(pid)
+        assert status["Name"] == "pprofd-symboliz", role  # all that fits
         assert status["Seccomp"] == "2", role
         assert status["NoNewPrivs"] == "1", role
         assert status["Uid"].split() == ["65534"] * 4, role
