@@ -2,9 +2,33 @@
 
 #include <dwarf.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "symbolizer/byte_reader.h"
+#include "symbolizer/dwarf_file.h"
 
 namespace pprofd {
+namespace {
+
+constexpr uint64_t kLengthOf64Bits = 0xffffffff;
+
+// From the start of the section that a DIE is in; empty if it holds no DIEs.
+std::span<const uint8_t> SectionAround(Dwarf_Die* die) {
+  auto* at = static_cast<const uint8_t*>(die->addr);
+  Dwarf* dwarf = dwarf_cu_getdwarf(die->cu);
+  for (const char* name :
+       {"debug_info", "debug_types", "debug_info.dwo", "debug_types.dwo"}) {
+    std::span<const uint8_t> section = FindSection(dwarf, name);
+    if (!section.empty() && std::less_equal()(section.data(), at) &&
+        std::less()(at, section.data() + section.size())) {
+      return section;
+    }
+  }
+  return {};
+}
+
+}  // namespace
 
 bool FollowReference(Dwarf_Attribute* attribute, Dwarf_Die* result) {
   unsigned form = dwarf_whatform(attribute);
@@ -44,15 +68,13 @@ bool UnitDieOf(Dwarf_CU* unit, Dwarf_Die* unit_die) {
 }
 
 uint64_t UnitEnd(Dwarf_Die* unit_die) {
-  uint64_t start = dwarf_dieoffset(unit_die) - dwarf_cuoffset(unit_die);
-  Dwarf_Off end = 0;
-  size_t header_size = 0;
-  if (dwarf_nextcu(dwarf_cu_getdwarf(unit_die->cu), start, &end, &header_size,
-                   nullptr, nullptr, nullptr) != 0 ||
-      end < dwarf_dieoffset(unit_die)) {
-    return 0;
-  }
-  return end;
+  std::span<const uint8_t> section = SectionAround(unit_die);
+  uint64_t die_offset = dwarf_dieoffset(unit_die);
+  ByteReader header(section, die_offset - dwarf_cuoffset(unit_die));
+  uint64_t length = header.U32();
+  if (length == kLengthOf64Bits) length = header.U64();
+  header.Skip(std::min(length, header.remaining()));
+  return header.ok() && header.offset() > die_offset ? header.offset() : 0;
 }
 
 std::optional<uint64_t> SectionOffset(Dwarf_Die* die, unsigned name,

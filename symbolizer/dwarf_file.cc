@@ -125,7 +125,8 @@ namespace {
 
 // Split files have the names of their sections end in ".dwo".
 DieSections FindDieSections(Dwarf* dwarf) {
-  DieSections sections{.abbreviations = FindSection(dwarf, "debug_abbrev"),
+  DieSections sections{.info = FindSection(dwarf, "debug_info"),
+                       .abbreviations = FindSection(dwarf, "debug_abbrev"),
                        .addresses = FindSection(dwarf, "debug_addr"),
                        .ranges = FindSection(dwarf, "debug_ranges"),
                        .range_lists = FindSection(dwarf, "debug_rnglists")};

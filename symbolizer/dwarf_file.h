@@ -48,6 +48,7 @@ struct LineSections {
 };
 // Sections that DIEs are read with, likewise.
 struct DieSections {
+  std::span<const uint8_t> info;
   std::span<const uint8_t> abbreviations;
   std::span<const uint8_t> addresses;
   std::span<const uint8_t> ranges;       // before DWARF 5

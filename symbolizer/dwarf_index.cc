@@ -57,8 +57,10 @@ void DwarfIndex::ListUnits(DwarfFile& file) {
     if (unit_ranges.empty() && dwarf_haschildren(&die) != 1) continue;
     bool is_skeleton = dwarf_hasattr(&die, DW_AT_dwo_name) == 1 ||
                        dwarf_hasattr(&die, DW_AT_GNU_dwo_name) == 1;
+    // libdw believes the unit's header.
+    Dwarf_Off end = std::min<Dwarf_Off>(next, file.die_sections().info.size());
     units_.push_back({.die_offset = die_offset,
-                      .end_offset = next,
+                      .end_offset = end,
                       .is_skeleton = is_skeleton});
     if (unit_ranges.empty()) unranged_.push_back(number);
     for (const RangeMap::Range& range : unit_ranges) {

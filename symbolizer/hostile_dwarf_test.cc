@@ -82,6 +82,27 @@ TEST(HostileDwarf, ReferencesInCirclesEnd) {
   }
 }
 
+// The unit goes on far beyond its section, and beyond all that is mapped.
+TEST(HostileDwarf, UnitsEndWithTheirSection) {
+  for (uint32_t skipped : {64u, 1u << 20, 1u << 30}) {
+    Blob dies = UnitDie().Uleb(2).U32(skipped).U8(0);
+    Blob info = Blob()
+                    .U32(0xffffffe0)
+                    .U16(5)
+                    .U8(1)
+                    .U8(8)
+                    .U32(0)
+                    .Append(dies)
+                    .Append(UnitDie());
+    Blob abbreviations =
+        UnitAbbreviation()
+            .Append(Abbreviation(2, DW_TAG_lexical_block, true,
+                                 {{DW_AT_const_value, DW_FORM_block4}}))
+            .U8(0);
+    ExpectWithinLimits(Ask(WithDwarf(info, abbreviations)));
+  }
+}
+
 TEST(HostileDwarf, UnitsThatImportOneAnotherEnd) {
   Blob dies = Blob().Uleb(1).Uleb(2).U32(0).U8(0);
   uint64_t size = DwarfUnit(dies).size();
