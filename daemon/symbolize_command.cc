@@ -157,11 +157,25 @@ std::vector<SymbolizeCommand::Line> SymbolizeCommand::ReadLines(
   return lines;
 }
 
-bool SymbolizeCommand::Answer(const std::vector<Line>& lines, std::ostream& out,
+bool SymbolizeCommand::Answer(std::span<const Line> lines, std::ostream& out,
                               std::ostream& errors) {
-  std::vector<Result<Part>> parts;
-  parts.reserve(lines.size());
-  for (const Line& line : lines) parts.push_back(Ask(line.text));
+  bool is_good = true;
+  while (!lines.empty()) {
+    std::vector<Result<Part>> parts;
+    parts.reserve(lines.size());
+    while (parts.size() < lines.size() && asked_.size() < kMaxAskedFiles) {
+      parts.push_back(Ask(lines[parts.size()].text));
+    }
+    is_good &= Write(lines.first(parts.size()), parts, out, errors);
+    lines = lines.subspan(parts.size());
+    asked_.clear();
+  }
+  return is_good;
+}
+
+bool SymbolizeCommand::Write(std::span<const Line> lines,
+                             const std::vector<Result<Part>>& parts,
+                             std::ostream& out, std::ostream& errors) {
   std::string text;
   bool is_good = true;
   for (size_t i = 0; i < lines.size(); ++i) {
@@ -181,7 +195,6 @@ bool SymbolizeCommand::Answer(const std::vector<Line>& lines, std::ostream& out,
     }
     out << text;
   }
-  asked_.clear();
   return is_good;
 }
 

@@ -17,9 +17,11 @@
 // ??:0. A bad line is answered by an empty line alone and a message on the
 // error stream. Lines that are there without waiting are answered together,
 // then output is flushed, so that the command can be a co-process. Blank lines
-// are no questions. Borrows: the symbolizer. Thread: one. Bound: kMaxLineBytes
-// of a line, kMaxBatchBytes of lines at once, kMaxKnown
-//   files and build IDs.
+// are no questions.
+// Borrows: the symbolizer.
+// Thread: one.
+// Bound: kMaxLineBytes of a line, kMaxBatchBytes of lines at once,
+//   kMaxAskedFiles open, kMaxKnown files and build IDs remembered.
 #ifndef DAEMON_SYMBOLIZE_COMMAND_H_
 #define DAEMON_SYMBOLIZE_COMMAND_H_
 
@@ -29,6 +31,7 @@
 #include <map>
 #include <optional>
 #include <ostream>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +65,7 @@ class SymbolizeCommand {
  public:
   static constexpr size_t kMaxLineBytes = 64 << 10;
   static constexpr size_t kMaxBatchBytes = 512 << 10;
+  static constexpr size_t kMaxAskedFiles = 64;
   static constexpr size_t kMaxKnown = 65'536;
 
   // `debug_roots` are where build IDs are looked for.
@@ -103,9 +107,12 @@ class SymbolizeCommand {
   // Waits for one; none at the end of the input.
   std::vector<Line> ReadLines(std::istream& in);
   void ReadBytes(std::istream& in);
-  // False when a line was bad.
-  bool Answer(const std::vector<Line>& lines, std::ostream& out,
+  // False when a line was bad, both.
+  bool Answer(std::span<const Line> lines, std::ostream& out,
               std::ostream& errors);
+  bool Write(std::span<const Line> lines,
+             const std::vector<Result<Part>>& parts, std::ostream& out,
+             std::ostream& errors);
   static Result<Question> Parse(std::string_view line);
   Result<Part> Ask(std::string_view line);
   Status Name(AskedFile& asked) const;

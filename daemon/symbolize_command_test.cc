@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -148,6 +149,22 @@ TEST_F(SymbolizeCommandTest, AnswersMoreLinesThanItTakesAtOnce) {
   EXPECT_FALSE(Run(questions));
   EXPECT_EQ(out_, answers);
   EXPECT_THAT(errors_, HasSubstr("line " + std::to_string(2 * count) + ": "));
+}
+
+TEST_F(SymbolizeCommandTest, AsksAboutMoreFilesThanCanBeOpen) {
+  constexpr rlim_t kOpenFiles = 128;
+  std::string questions;
+  for (rlim_t i = 0; i < 2 * kOpenFiles; ++i) {
+    std::string name = folder_ + "/" + std::to_string(i);
+    std::filesystem::create_symlink(own_path_, name);
+    questions += name + " " + Entry() + "\n";
+  }
+  rlimit old_limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old_limit), 0);
+  rlimit limit{.rlim_cur = kOpenFiles, .rlim_max = old_limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_TRUE(Run(questions)) << errors_.substr(0, 500);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old_limit), 0);
 }
 
 TEST_F(SymbolizeCommandTest, ReadsNamesInQuotes) {
