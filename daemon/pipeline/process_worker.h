@@ -5,10 +5,10 @@
 // read when a deferred sample needs it, the others when nothing else is to be
 // done: at the start, hundreds are announced, and only some of them are at
 // work. A sample that meets a module announced behind it (a mapping that a
-// later sample has shown) goes to the end of the queue, once. Owns: the thread,
-// TableLoader. Borrows: the rest. Thread: Start and Stop on one thread; Post…
-// and Flush from any. Bound: kMaxJobs in the queue, kMaxDeferred of them copied
-// stacks; kMaxJobs
+// later sample has shown) goes to the end of the queue, once.
+// Owns: the thread, TableLoader, announced files. Borrows: the rest.
+// Thread: Start and Stop on one thread; Post… and Flush from any.
+// Bound: kMaxJobs in the queue, kMaxDeferred of them copied stacks; kMaxJobs
 //   modules to be read. A new module that finds no room is forgotten in the
 //   kernel half and asks again.
 #ifndef DAEMON_PIPELINE_PROCESS_WORKER_H_
