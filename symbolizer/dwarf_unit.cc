@@ -229,8 +229,7 @@ class UnitWalk {
     index_.calls.push_back(
         {.named_by = NamedBy(position, is_function, values.origin),
          .parent = is_function ? Call::kNone : around,
-         .call_line = static_cast<uint32_t>(
-             std::min<uint64_t>(NumberOf(values.call_line), UINT32_MAX)),
+         .call_line = Narrow<uint32_t>(NumberOf(values.call_line)),
          .call_file = Narrow<uint16_t>(NumberOf(values.call_file)),
          .call_column = Narrow<uint16_t>(NumberOf(values.call_column))});
     return number;
