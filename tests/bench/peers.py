@@ -9,7 +9,7 @@ import threading
 
 import daemon_process
 import pprof_client
-from measuring import log
+from measuring import children_of, log
 from waiting import wait_until
 
 OTEL_SOURCE = pathlib.Path(__file__).parent / "otel"
@@ -104,10 +104,8 @@ class Perf:
 
     def _is_sampling(self):
         """It enables its events when its child turns into "sleep"."""
-        pid = self.process.pid
-        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
         return any(pathlib.Path(f"/proc/{child}/comm").read_text() == "sleep\n"
-                   for child in children.read_text().split())
+                   for child in children_of(self.process.pid))
 
     def stop(self):
         """CPU time it has used, in ns."""
