@@ -76,6 +76,12 @@ enum pprofd_reason {
 #define PPROFD_EVENT_NEW_MODULE 2
 #define PPROFD_EVENT_EXEC 3
 #define PPROFD_EVENT_EXIT 4
+#define PPROFD_EVENT_FREE 5
+
+/* What a sample observes, with its two values. */
+#define PPROFD_KIND_CPU 1  /* {samples, nanoseconds}: {1, period} */
+#define PPROFD_KIND_HEAP 2 /* {bytes requested, mean bytes between samples} */
+#define PPROFD_KIND_RSS 3  /* {faults, bytes} that became resident */
 
 struct pprofd_event_header {
   uint16_t version; /* PPROFD_ABI_VERSION */
@@ -87,6 +93,10 @@ struct pprofd_event_header {
 /* Sample flags. */
 #define PPROFD_SAMPLE_USER_MODE 1u /* interrupted in user mode */
 #define PPROFD_SAMPLE_RAW_STACK 2u /* registers and raw stack follow */
+/* The first user frame is the probed function; its caller is what was walked.
+ */
+#define PPROFD_SAMPLE_PROBED 4u
+#define PPROFD_SAMPLE_UNTRACKED 8u /* heap: its free will not be seen */
 
 /* How the unwinding of the user half ended. */
 #define PPROFD_UNWIND_NONE 0      /* no user half */
@@ -121,8 +131,10 @@ struct pprofd_sample {
   uint64_t start_time_ns; /* of the process, CLOCK_BOOTTIME */
   uint64_t cgroup_id;
   uint32_t cpu;
-  uint32_t capture;  /* 1 = by the event of a capture, 0 = always on */
-  uint64_t value[2]; /* {samples, nanoseconds}: {1, period of the event} */
+  /* cpu: 1 = by the event of a capture, 0 = always on; heap: the tracking */
+  uint32_t capture;
+  uint64_t value[2]; /* by kind */
+  uint64_t address;  /* heap: of the block */
   uint32_t flags;
   uint16_t user_frame_count;
   uint16_t kernel_frame_count;
@@ -131,7 +143,7 @@ struct pprofd_sample {
   uint8_t truncate_reason;
   uint32_t truncate_module; /* module number the reason is about, or 0 */
   uint32_t raw_stack_bytes;
-  uint32_t reserved;
+  uint32_t kind;                /* PPROFD_KIND_* */
   char comm[PPROFD_COMM_BYTES]; /* of the thread */
 };
 
@@ -161,6 +173,15 @@ struct pprofd_new_module {
   /* Path inside its file system, in the last path_bytes bytes, each component
    * behind a '/'; cut at the root side when too long; not NUL-terminated. */
   char path[PPROFD_PATH_BYTES];
+};
+
+/* A sampled block was freed. */
+struct pprofd_free {
+  struct pprofd_event_header header;
+  uint32_t tgid;
+  uint32_t tracking;
+  uint64_t address;
+  uint64_t alloc_time_ns; /* header.time_ns of its sample */
 };
 
 /* A process replaced its program. */
@@ -294,11 +315,64 @@ static inline uint64_t pprofd_capture_bucket(uint32_t tgid,
          PPROFD_CAPTURE_BUCKET_SLOTS;
 }
 
+/* ---- Heap probes (daemon -> kernel) ----------------------------------------
+ */
+/* What a probed function does, by its arguments. */
+#define PPROFD_HEAP_MALLOC 1         /* (size) */
+#define PPROFD_HEAP_CALLOC 2         /* (count, size) */
+#define PPROFD_HEAP_REALLOC 3        /* (pointer, size) */
+#define PPROFD_HEAP_REALLOCARRAY 4   /* (pointer, count, size) */
+#define PPROFD_HEAP_ALIGNED 5        /* (alignment, size) */
+#define PPROFD_HEAP_ALIGNED_ABOVE 6  /* the same; up to 16 it calls malloc */
+#define PPROFD_HEAP_POSIX_MEMALIGN 7 /* (result at, alignment, size) */
+#define PPROFD_HEAP_FREE 8           /* (pointer) */
+/* REALLOC that calls malloc when the pointer is null, free when the size is 0.
+ */
+#define PPROFD_HEAP_REALLOC_BLOCK 9
+/* POSIX_MEMALIGN that calls malloc for alignments up to 16. */
+#define PPROFD_HEAP_POSIX_MEMALIGN_ABOVE 10
+#define PPROFD_HEAP_LAST_KIND PPROFD_HEAP_POSIX_MEMALIGN_ABOVE
+
+/* Of a probe: its cookie. */
+#define PPROFD_HEAP_COOKIE_REGISTER_SHIFT 8 /* 3 x 4 bits: DWARF numbers */
+#define PPROFD_HEAP_COOKIE_DELTA_SHIFT 24   /* 8 bits: probe - entry */
+#define PPROFD_HEAP_COOKIE_TARGET_SHIFT 32
+
+/* A process whose allocations are sampled. */
+#define PPROFD_MAX_HEAP_TARGETS 256
+#define PPROFD_MAX_LIVE_BLOCKS 262144
+struct pprofd_heap_target {
+  uint32_t tgid; /* 0 = not in use */
+  uint32_t tracking;
+  uint32_t watches_frees;
+  uint32_t reserved;
+  uint64_t period_bytes;  /* 1 = every block */
+  uint64_t scale;         /* 2^56 / period_bytes */
+  uint64_t certain_bytes; /* blocks as big are always sampled */
+};
+
+/* Every call since its probes were attached; per CPU. */
+struct pprofd_heap_counts {
+  uint64_t hits;
+  uint64_t allocs;
+  uint64_t alloc_bytes;
+  uint64_t frees;
+};
+
+/* A sampled block that was not freed yet. */
+struct pprofd_live_block {
+  uint64_t address;
+  uint32_t tracking;
+  uint32_t reserved;
+};
+
 /* ---- Asserted layout ------------------------------------------------------
  */
 PPROFD_ASSERT(sizeof(struct pprofd_event_header) == 16, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_mapping) == 32, "abi");
-PPROFD_ASSERT(sizeof(struct pprofd_sample) == 104, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_sample) == 112, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_free) == 40, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_heap_target) == 40, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_file_key) == 24, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_new_module) == 88 + PPROFD_PATH_BYTES,
               "abi");

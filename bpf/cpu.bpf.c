@@ -48,10 +48,6 @@ static __always_inline uint64_t copy_interrupted_registers(
   return from->cs;
 }
 
-static __always_inline bool is_inside_exec(uint64_t task) {
-  return BPF_CORE_READ_BITFIELD_PROBED((struct task_struct*)task, in_execve);
-}
-
 static __always_inline void unwind_user(struct unwind_state* state,
                                         struct bpf_perf_event_data* ctx,
                                         uint64_t task, bool user_mode,
@@ -77,92 +73,33 @@ static __always_inline void unwind_user(struct unwind_state* state,
     state->reason = PPROFD_REASON_COMPAT_TASK;
     return;
   }
-  for (int i = 0; i <= PPROFD_MAX_USER_FRAMES; i++) {
-    if (unwind_step() != STEP_MORE) break;
-  }
+  walk_user(state);
   if (!user_mode && state->result == PPROFD_UNWIND_TRUNCATED &&
       is_inside_exec(task)) {
     state->reason = PPROFD_REASON_IN_EXEC;
   }
 }
 
-static __always_inline bool wants_raw_stack(const struct unwind_state* state) {
-  return state->result == PPROFD_UNWIND_TRUNCATED &&
-         (state->reason == PPROFD_REASON_MODULE_PENDING ||
-          state->reason == PPROFD_REASON_UNSUPPORTED_RULE);
-}
-
-static __always_inline void send_sample(struct unwind_state* state,
-                                        uint32_t words) {
-  uint64_t size = sizeof(struct pprofd_sample) + words * 8ULL;
-  /* clang knows that this holds; the verifier of 6.1 does not: keep it. */
-  barrier_var(size);
-  if (size > sizeof(struct pprofd_sample) + sizeof(state->record)) return;
-  state->sample.header.size = size;
-  uint64_t waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-  uint64_t flags =
-      waiting >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-  if (bpf_ringbuf_output(&events, &state->sample, size, flags)) {
-    count_reason(PPROFD_REASON_RING_FULL);
-  }
-}
-
-static __always_inline void fill_sample(struct unwind_state* state,
-                                        uint64_t task, uint32_t capture,
-                                        uint64_t period_ns) {
-  struct pprofd_sample* sample = &state->sample;
-  uint64_t leader = LOAD_WORD(task, task_struct, group_leader);
-  uint64_t ids = bpf_get_current_pid_tgid();
-  sample->header.version = PPROFD_ABI_VERSION;
-  sample->header.kind = PPROFD_EVENT_SAMPLE;
-  sample->header.time_ns = bpf_ktime_get_boot_ns();
-  sample->tgid = ids >> 32;
-  sample->tid = (uint32_t)ids;
-  sample->start_time_ns = LOAD_WORD(leader, task_struct, start_boottime);
-  sample->cgroup_id = bpf_get_current_cgroup_id();
-  sample->cpu = bpf_get_smp_processor_id();
-  sample->capture = capture;
-  sample->value[0] = 1;
-  sample->value[1] = period_ns;
-  sample->flags = 0;
-  sample->raw_stack_bytes = 0;
-  sample->reserved = 0;
-  bpf_get_current_comm(sample->comm, sizeof(sample->comm));
-  state->tgid = sample->tgid;
-  state->start_time_ns = sample->start_time_ns;
-  state->mm = LOAD_WORD(task, task_struct, mm);
-  state->frame_count = 0;
-  state->used_mappings = 0;
-}
-
 static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
                                         uint32_t capture, uint64_t period_ns) {
-  struct unwind_state* state = unwind_state();
+  struct unwind_state* state = unwind_state(CONTEXT_TIMER);
   if (!state) {
     count_reason(PPROFD_REASON_SCRATCH_MISSING);
     return;
   }
   uint64_t task = bpf_get_current_task();
-  fill_sample(state, task, capture, period_ns);
+  fill_sample(state, task, PPROFD_KIND_CPU);
   struct pprofd_sample* sample = &state->sample;
+  sample->capture = capture;
+  sample->value[0] = 1;
+  sample->value[1] = period_ns;
 
   uint64_t code_segment = copy_interrupted_registers(state, ctx);
   bool user_mode = (code_segment & 3) == 3;
   if (user_mode) sample->flags |= PPROFD_SAMPLE_USER_MODE;
-  state->result = PPROFD_UNWIND_NONE;
-  state->reason = PPROFD_REASON_NONE;
-  state->reason_module = 0;
   unwind_user(state, ctx, task, user_mode, code_segment);
 
-  uint32_t words = state->frame_count;
-  if (words > PPROFD_MAX_USER_FRAMES) words = PPROFD_MAX_USER_FRAMES;
-  sample->user_frame_count = words;
-  sample->mapping_count = 0;
-  sample->unwind_result = state->result;
-  sample->truncate_reason = state->reason;
-  sample->truncate_module = state->reason_module;
-  words = append_mappings(state, words);
-  sample->kernel_frame_count = 0;
+  uint32_t words = finish_user(state);
   if (!user_mode && words <= RECORD_FRONT_WORDS) {
     long bytes = bpf_get_stack(ctx, &state->record[words],
                                PPROFD_MAX_KERNEL_FRAMES * 8, 0);
@@ -171,13 +108,7 @@ static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
       words += bytes >> 3;
     }
   }
-  if (wants_raw_stack(state)) {
-    /* The daemon goes on, and counts if it does not arrive either. */
-    words = append_raw_stack(state, words);
-  } else if (state->result == PPROFD_UNWIND_TRUNCATED) {
-    count_reason(state->reason);
-  }
-  send_sample(state, words);
+  finish_sample(state, words);
 }
 
 /* Always-on sampling: one event per CPU. */

@@ -80,6 +80,26 @@ struct {
   __type(value, struct rule_table);
 } rules SEC(".maps");
 
+/* Sampled blocks that were not freed yet, with the time of their sample, which
+ * is their name. Writer: heap programs; the daemon removes those of processes
+ * that it tracks no more. Full: LIVE_BLOCKS_FULL; the sample says so. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, PPROFD_MAX_LIVE_BLOCKS);
+  __type(key, struct pprofd_live_block);
+  __type(value, uint64_t);
+} live_blocks SEC(".maps");
+
+/* Calls of each heap target. Writer: heap programs. Reader and, when a target
+ * begins, writer: daemon. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, PPROFD_MAX_HEAP_TARGETS);
+  __type(key, uint32_t);
+  __type(value, struct pprofd_heap_counts);
+} heap_counts SEC(".maps");
+
 static __always_inline void count_reason(uint32_t reason) {
   uint64_t* counter = bpf_map_lookup_elem(&reasons, &reason);
   if (counter) *counter += 1;

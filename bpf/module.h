@@ -11,6 +11,7 @@
 
 #include "kernel_memory.h"
 #include "settings.h"
+#include "unwind_state.h"
 
 #define PATH_COMPONENTS 16
 
@@ -22,16 +23,15 @@ struct new_module_scratch {
   uint8_t room[PPROFD_PATH_BYTES];
 };
 
-/* Index: 0 timer context, 1 process context (module scan). Writer and reader:
- * the program of that context on that CPU. */
+/* By context, and one for the module scan. Writer and reader: the program of
+ * that context on that CPU. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 2);
+  __uint(max_entries, CONTEXTS + 1);
   __type(key, uint32_t);
   __type(value, struct new_module_scratch);
 } new_module_scratch SEC(".maps");
-#define SCRATCH_TIMER 0
-#define SCRATCH_SCAN 1
+#define SCRATCH_SCAN CONTEXTS
 
 static __always_inline uint64_t ctime_of(uint64_t inode) {
   uint64_t seconds, nanoseconds;

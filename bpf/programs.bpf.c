@@ -6,6 +6,7 @@
  * cannot be linked by bpftool, and all programs share maps and the unwinder.
  */
 #include "cpu.bpf.c"
+#include "heap.bpf.c"
 #include "module_scan.bpf.c"
 #include "process_events.bpf.c"
 

@@ -89,4 +89,90 @@ static __always_inline uint32_t append_raw_stack(struct unwind_state* state,
   return words + (copied >> 3);
 }
 
+static __always_inline bool is_inside_exec(uint64_t task) {
+  return BPF_CORE_READ_BITFIELD_PROBED((struct task_struct*)task, in_execve);
+}
+
+static __always_inline bool wants_raw_stack(const struct unwind_state* state) {
+  return state->result == PPROFD_UNWIND_TRUNCATED &&
+         (state->reason == PPROFD_REASON_MODULE_PENDING ||
+          state->reason == PPROFD_REASON_UNSUPPORTED_RULE);
+}
+
+static __always_inline void send_sample(struct unwind_state* state,
+                                        uint32_t words) {
+  uint64_t size = sizeof(struct pprofd_sample) + words * 8ULL;
+  /* clang knows that this holds; the verifier of 6.1 does not: keep it. */
+  barrier_var(size);
+  if (size > sizeof(struct pprofd_sample) + sizeof(state->record)) return;
+  state->sample.header.size = size;
+  if (bpf_ringbuf_output(&events, &state->sample, size, ring_wakeup())) {
+    count_reason(PPROFD_REASON_RING_FULL);
+  }
+}
+
+static __always_inline void fill_sample(struct unwind_state* state,
+                                        uint64_t task, uint32_t kind) {
+  struct pprofd_sample* sample = &state->sample;
+  uint64_t leader = LOAD_WORD(task, task_struct, group_leader);
+  uint64_t ids = bpf_get_current_pid_tgid();
+  sample->header.version = PPROFD_ABI_VERSION;
+  sample->header.kind = PPROFD_EVENT_SAMPLE;
+  sample->header.time_ns = bpf_ktime_get_boot_ns();
+  sample->tgid = ids >> 32;
+  sample->tid = (uint32_t)ids;
+  sample->start_time_ns = LOAD_WORD(leader, task_struct, start_boottime);
+  sample->cgroup_id = bpf_get_current_cgroup_id();
+  sample->cpu = bpf_get_smp_processor_id();
+  sample->capture = 0;
+  sample->address = 0;
+  sample->flags = 0;
+  sample->raw_stack_bytes = 0;
+  sample->kind = kind;
+  bpf_get_current_comm(sample->comm, sizeof(sample->comm));
+  state->tgid = sample->tgid;
+  state->start_time_ns = sample->start_time_ns;
+  state->mm = LOAD_WORD(task, task_struct, mm);
+  state->frame_count = 0;
+  state->used_mappings = 0;
+  state->result = PPROFD_UNWIND_NONE;
+  state->reason = PPROFD_REASON_NONE;
+  state->reason_module = 0;
+}
+
+/* Walks the user half from the state's registers to its root. */
+static __always_inline void walk_user(struct unwind_state* state) {
+  uint32_t context = state->context;
+  for (int i = 0; i <= PPROFD_MAX_USER_FRAMES; i++) {
+    if (unwind_step(context) != STEP_MORE) break;
+  }
+}
+
+/* Puts the user half and its mappings together; returns the words used. */
+static __always_inline uint32_t finish_user(struct unwind_state* state) {
+  struct pprofd_sample* sample = &state->sample;
+  uint32_t words = state->frame_count;
+  if (words > PPROFD_MAX_USER_FRAMES) words = PPROFD_MAX_USER_FRAMES;
+  sample->user_frame_count = words;
+  sample->mapping_count = 0;
+  sample->kernel_frame_count = 0;
+  sample->unwind_result = state->result;
+  sample->truncate_reason = state->reason;
+  sample->truncate_module = state->reason_module;
+  return append_mappings(state, words);
+}
+
+/* Sends the sample, with what the daemon needs to go on where this half could
+ * not. */
+static __always_inline void finish_sample(struct unwind_state* state,
+                                          uint32_t words) {
+  if (wants_raw_stack(state)) {
+    /* The daemon counts if it does not arrive either. */
+    words = append_raw_stack(state, words);
+  } else if (state->result == PPROFD_UNWIND_TRUNCATED) {
+    count_reason(state->reason);
+  }
+  send_sample(state, words);
+}
+
 #endif /* PPROFD_BPF_SAMPLE_H_ */

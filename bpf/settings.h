@@ -27,4 +27,13 @@ struct pprofd_capture_slot capture_slots[PPROFD_CAPTURE_SLOTS]
     __attribute__((aligned(64))) = {};
 uint32_t whole_host_captures = 0;
 
+/* Processes whose allocations are sampled (abi.h). Writer: daemon. */
+struct pprofd_heap_target heap_targets[PPROFD_MAX_HEAP_TARGETS] = {};
+
+/* Wakes the reader, which polls, only when the ring is filling. */
+static __always_inline uint64_t ring_wakeup(void) {
+  uint64_t waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+  return waiting >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
 #endif /* PPROFD_BPF_SETTINGS_H_ */

@@ -132,8 +132,8 @@ static __always_inline uint32_t free_place(struct unwind_state* state) {
 
 /* Puts the mapping around `address` behind the known ones; returns its index,
  * or -reason. */
-__noinline int add_mapping(uint64_t address) {
-  struct unwind_state* state = unwind_state();
+__noinline int add_mapping(uint32_t context, uint64_t address) {
+  struct unwind_state* state = unwind_state(context);
   if (!state) return -PPROFD_REASON_SCRATCH_MISSING;
   uint64_t vma = find_vma(state->mm, address);
   if (!vma) vma = find_vma(state->mm, address);
@@ -145,8 +145,8 @@ __noinline int add_mapping(uint64_t address) {
   uint64_t file = LOAD_WORD(vma, vm_area_struct, vm_file);
   if (file) {
     uint32_t reason = PPROFD_REASON_MODULE_PENDING;
-    module = module_of(SCRATCH_TIMER, vma, file, state->tgid,
-                       state->start_time_ns, BPF_RB_FORCE_WAKEUP, &reason);
+    module = module_of(context, vma, file, state->tgid, state->start_time_ns,
+                       BPF_RB_FORCE_WAKEUP, &reason);
     if (!module) return -(int)reason;
     module->last_used_epoch = epoch;
   }
@@ -180,7 +180,7 @@ static __always_inline int find_mapping(struct unwind_state* state,
       return index;
     }
   }
-  return add_mapping(address);
+  return add_mapping(state->context, address);
 }
 
 static __always_inline uint64_t file_frame(uint32_t module, uint64_t offset) {
@@ -324,10 +324,10 @@ static __always_inline int step_by_rule(struct unwind_state* state,
 /* The same few places are met again and again, deep in one stack or in the next
  * sample: one look instead of five dependent ones. */
 static __always_inline struct pprofd_unwind_rule find_rule(
-    struct known_mapping* known, uint64_t offset, uint32_t version) {
+    uint32_t context, struct known_mapping* known, uint64_t offset,
+    uint32_t version) {
   struct pprofd_unwind_rule none = {};
-  uint32_t zero = 0;
-  struct rule_cache* cache = bpf_map_lookup_elem(&rule_caches, &zero);
+  struct rule_cache* cache = bpf_map_lookup_elem(&rule_caches, &context);
   if (!cache) return none;
   uint64_t place = file_frame(known->mapping.module, offset);
   struct cached_rule* cached =
@@ -346,8 +346,8 @@ static __always_inline struct pprofd_unwind_rule find_rule(
 }
 
 /* Reads one frame further. */
-__noinline int unwind_step(void) {
-  struct unwind_state* state = unwind_state();
+__noinline int unwind_step(uint32_t context) {
+  struct unwind_state* state = unwind_state(context);
   if (!state) return STEP_DONE;
   /* A return address may be the first byte behind the caller's code. */
   uint64_t lookup = state->pc - (state->is_return_address ? 1 : 0);
@@ -369,7 +369,7 @@ __noinline int unwind_step(void) {
   }
   uint64_t offset = lookup - known->mapping.start + known->mapping.file_offset;
   struct pprofd_unwind_rule rule =
-      find_rule(known, offset, state->origin.modules_version);
+      find_rule(context, known, offset, state->origin.modules_version);
   if (rule.cfa_kind == PPROFD_CFA_RSP) return step_by_rule(state, rule, number);
   switch (rule.cfa_kind) {
     case PPROFD_CFA_NONE:

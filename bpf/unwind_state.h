@@ -2,7 +2,10 @@
 /*
  * unwind_state.h: per-CPU scratch of one sample while it is unwound.
  *
- * Timer context only: perf_event programs of a CPU do not interrupt each other.
+ * Timer programs of a CPU do not interrupt each other and share one scratch.
+ * Programs that run on behalf of a task (probes, page faults) are interrupted
+ * by the timer, and may be preempted by another such program: they take one
+ * that is free.
  */
 #ifndef PPROFD_BPF_UNWIND_STATE_H_
 #define PPROFD_BPF_UNWIND_STATE_H_
@@ -39,7 +42,14 @@ struct mappings_origin {
   uint32_t modules_version; /* settings.h */
 };
 
+/* Indexes of scratch. */
+#define CONTEXT_TIMER 0
+#define CONTEXT_FIRST_TASK 1
+#define CONTEXTS 3
+
 struct unwind_state {
+  uint32_t context;
+  uint32_t is_taken; /* by a program that has not ended */
   /* The frame to be unwound next. */
   uint64_t pc;
   uint64_t sp;
@@ -76,14 +86,31 @@ struct unwind_state {
 /* Writer and reader: the sample being taken on this CPU. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
+  __uint(max_entries, CONTEXTS);
   __type(key, uint32_t);
   __type(value, struct unwind_state);
 } unwind_states SEC(".maps");
 
-static __always_inline struct unwind_state* unwind_state(void) {
-  uint32_t zero = 0;
-  return bpf_map_lookup_elem(&unwind_states, &zero);
+static __always_inline struct unwind_state* unwind_state(uint32_t context) {
+  return bpf_map_lookup_elem(&unwind_states, &context);
+}
+
+/* Scratch for a program that runs on behalf of a task; NULL when all of it is
+ * in use by programs that this one has preempted. */
+static __always_inline struct unwind_state* take_task_state(void) {
+  for (uint32_t i = CONTEXT_FIRST_TASK; i < CONTEXTS; i++) {
+    struct unwind_state* state = unwind_state(i);
+    if (!state) return 0;
+    if (__sync_val_compare_and_swap(&state->is_taken, 0, 1) == 0) {
+      state->context = i;
+      return state;
+    }
+  }
+  return 0;
+}
+
+static __always_inline void give_back(struct unwind_state* state) {
+  __sync_lock_test_and_set(&state->is_taken, 0);
 }
 
 #endif /* PPROFD_BPF_UNWIND_STATE_H_ */

@@ -90,10 +90,11 @@ struct rule_cache {
   struct cached_rule entries[1u << RULE_CACHE_SHIFT];
 };
 
-/* Writer and reader: the sample being taken on this CPU. Full: overwritten. */
+/* By context. Writer and reader: the sample being taken on this CPU. Full:
+ * overwritten. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
+  __uint(max_entries, CONTEXTS);
   __type(key, uint32_t);
   __type(value, struct rule_cache);
 } rule_caches SEC(".maps");

@@ -30,6 +30,7 @@ LIBRARIES = {
     r"(elfutils/(?!debuginfod).*|libelf|gelf|libdw|libdwfl|dwarf)(\.h)?":
         {"symbolizer", "daemon/unwind"},
     r"elfutils/debuginfod\.h": {"daemon/debuginfod"},
+    r"Zydis/.*": {"symbolizer"},
     r"seccomp\.h": {"symbolizer/service"},
     r"linux/landlock\.h": {"symbolizer/service", "daemon/debuginfod"},
     r"boost/(asio|beast)[./].*": {"daemon/server"} | TOP,

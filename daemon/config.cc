@@ -211,6 +211,7 @@ Setting List(std::string key, std::string help,
           }};
 }
 
+constexpr int64_t kKiB = 1 << 10;
 constexpr int64_t kMiB = 1 << 20;
 constexpr int64_t kGiB = 1 << 30;
 
@@ -247,6 +248,27 @@ void AddDebuginfod(std::vector<Setting>& table) {
       seconds(1), seconds(30 * 86400)));
 }
 
+void AddHeap(std::vector<Setting>& table) {
+  table.push_back(Integer(
+      "heap.budget_percent",
+      "of one CPU, what watching the allocations of a process may cost it",
+      [](Config& config) -> int& { return config.heap.budget_percent; }, 1,
+      1000));
+  table.push_back(Size(
+      "heap.period", "mean bytes between sampled allocations",
+      [](Config& config) -> uint64_t& { return config.heap.period; }, kKiB,
+      kGiB));
+  table.push_back(Duration(
+      "heap.idle_time",
+      "how long allocations go on being sampled when nobody asks",
+      [](Config& config) -> seconds& { return config.heap.idle_time; },
+      seconds(10), seconds(86400)));
+  table.push_back(Integer(
+      "heap.max_processes", "processes whose allocations are sampled at once",
+      [](Config& config) -> int& { return config.heap.max_processes; }, 1,
+      250));
+}
+
 std::vector<Setting> MakeTable() {
   std::vector<Setting> table;
   table.push_back(Address(
@@ -276,6 +298,7 @@ std::vector<Setting> MakeTable() {
       "history.max_bytes", "memory for past samples; the oldest go first",
       [](Config& config) -> uint64_t& { return config.history.max_bytes; },
       kMiB, 16 * kGiB));
+  AddHeap(table);
   table.push_back(Size(
       "unwind.max_table_bytes",
       "kernel memory for unwind tables; the least recently used go first",

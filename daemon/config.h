@@ -43,6 +43,14 @@ struct HistoryConfig {
   bool operator==(const HistoryConfig&) const = default;
 };
 
+struct HeapConfig {
+  int budget_percent = 1;  // of one CPU, for each process that is tracked
+  uint64_t period = uint64_t{512} << 10;  // mean bytes between samples
+  std::chrono::seconds idle_time{300};
+  int max_processes = 64;
+  bool operator==(const HeapConfig&) const = default;
+};
+
 struct UnwindConfig {
   uint64_t max_table_bytes = uint64_t{64} << 20;  // in the kernel
   bool operator==(const UnwindConfig&) const = default;
@@ -74,6 +82,7 @@ struct Config {
   HttpConfig http;
   SamplingConfig sampling;
   HistoryConfig history;
+  HeapConfig heap;
   UnwindConfig unwind;
   SymbolsConfig symbols;
   DebuginfodConfig debuginfod;

@@ -36,6 +36,7 @@ libspdlog-dev
 libyaml-cpp-dev
 libxxhash-dev
 libzstd-dev
+libzydis-dev
 llvm-19-dev
 make
 nettle-dev
@@ -65,7 +66,10 @@ graphviz
 iproute2
 libc6-dbg
 libcap2-bin
+libjemalloc2
+libmimalloc2.0
 libstdc++6-12-dbg
+libtcmalloc-minimal4
 linux-perf
 lld-19
 llvm-14

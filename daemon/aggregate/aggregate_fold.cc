@@ -86,16 +86,16 @@ void AggregateFold::AddRow(const RowKey& key, const Window::Cost& cost) {
                                .stack = key.stack});
   }
   AggregateRow& row = aggregate_.rows[it->second];
-  row.count += cost.count;
-  row.value_ns += cost.value_ns;
+  row.values[0] += cost.count;
+  row.values[1] += cost.value;
 }
 
 void AggregateFold::AddTotals(const Window::Row& row,
                               const Window::Cost& cost) {
   aggregate_.samples += cost.count;
-  aggregate_.value_ns += cost.value_ns;
+  aggregate_.value += cost.value;
   if (cost.count > 0) {
-    aggregate_.periods[cost.value_ns / cost.count] += cost.count;
+    aggregate_.periods[cost.value / cost.count] += cost.count;
   }
   switch (row.result) {
     case UnwindResult::kNone:

@@ -25,8 +25,8 @@ TEST(AggregateFold, MergesEqualStacksOfSeveralWindows) {
   fold.Add(second);
   Aggregate aggregate = std::move(fold).Finish();
   ASSERT_EQ(aggregate.rows.size(), 2u);
-  EXPECT_EQ(aggregate.rows[0].count, 2);
-  EXPECT_EQ(aggregate.rows[0].value_ns, 2 * kPeriodNs);
+  EXPECT_EQ(aggregate.rows[0].values[0], 2);
+  EXPECT_EQ(aggregate.rows[0].values[1], 2 * kPeriodNs);
   EXPECT_EQ(aggregate.stacks[aggregate.rows[0].stack], Stack(1));
   EXPECT_EQ(aggregate.stacks[aggregate.rows[1].stack], Stack(2));
   EXPECT_EQ(aggregate.samples, 3);
@@ -89,7 +89,7 @@ TEST(AggregateFold, CountsHowUnwindingEndedAndThePeriodsMet) {
   truncated.reason = 4;
   Sample mixed = SampleAt(0, 7, Stack(1));
   mixed.result = UnwindResult::kMixed;
-  mixed.period_ns = 2 * kPeriodNs;
+  mixed.value = 2 * kPeriodNs;
   Sample kernel = SampleAt(0, 2, {Frame::Kernel(1, false)});
   kernel.result = UnwindResult::kNone;
   for (const Sample& sample : {truncated, mixed, kernel}) {
@@ -104,7 +104,7 @@ TEST(AggregateFold, CountsHowUnwindingEndedAndThePeriodsMet) {
   EXPECT_EQ(aggregate.reasons, (std::map<uint32_t, int64_t>{{4, 1}}));
   EXPECT_EQ(aggregate.periods,
             (std::map<int64_t, int64_t>{{kPeriodNs, 2}, {2 * kPeriodNs, 1}}));
-  EXPECT_EQ(aggregate.value_ns, 4 * kPeriodNs);
+  EXPECT_EQ(aggregate.value, 4 * kPeriodNs);
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ History::CpuUsage History::RecentCpu(int64_t span_ns) const {
       const Window::Cost& cost = window.costs()[row.cost];
       ProcessCpu& total = totals[window.processes()[thread.process].key];
       total.samples += cost.count;
-      total.value_ns += cost.value_ns;
+      total.value += cost.value;
     }
   });
   for (auto& [key, total] : totals) {

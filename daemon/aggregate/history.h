@@ -36,7 +36,7 @@ class History {
   struct ProcessCpu {
     ProcessKey process;
     int64_t samples = 0;
-    int64_t value_ns = 0;
+    int64_t value = 0;
   };
   struct CpuUsage {
     TimeRange range;

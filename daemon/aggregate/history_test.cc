@@ -121,8 +121,8 @@ TEST(History, TellsRecentCpuTimeByProcess) {
   EXPECT_EQ(usage.range, (TimeRange{{129 * kSecond + 1}, {149 * kSecond + 1}}));
   ASSERT_EQ(usage.processes.size(), 2u);
   EXPECT_EQ(usage.processes[0].process.pid, 7);
-  EXPECT_EQ(usage.processes[0].value_ns, 20 * kPeriodNs);
-  EXPECT_EQ(usage.processes[1].value_ns, 10 * kPeriodNs);
+  EXPECT_EQ(usage.processes[0].value, 20 * kPeriodNs);
+  EXPECT_EQ(usage.processes[1].value, 10 * kPeriodNs);
 }
 
 TEST(History, TellsRecentCpuTimeOfLessThanTheSpanAskedFor) {

@@ -32,7 +32,7 @@ inline Sample SampleAt(int64_t time_ns, int32_t pid, std::vector<Frame> stack) {
   sample.process = {pid, 100};
   sample.tid = pid;
   sample.comm = MakeComm("worker");
-  sample.period_ns = kPeriodNs;
+  sample.value = kPeriodNs;
   sample.result = UnwindResult::kComplete;
   sample.stack = std::move(stack);
   return sample;

@@ -30,12 +30,12 @@ bool Window::Append(const Sample& sample) {
   if (!HasRoomForRow()) return false;
   std::optional<uint32_t> stack = stacks_.Intern(sample.stack);
   if (!stack) return false;
-  size_t cost = CostIndex({sample.count, sample.period_ns});
+  size_t cost = CostIndex({sample.count, sample.value});
   if (cost == SIZE_MAX) return false;
   uint32_t thread = ThreadIndex(sample);
   Process& process = processes_[threads_[thread].process];
   process.samples += sample.count;
-  process.value_ns += sample.period_ns;
+  process.value += sample.value;
   rows_.push_back(
       {.time = sample.time,
        .thread = thread,
@@ -131,7 +131,7 @@ uint32_t Window::ProcessIndex(const ProcessKey& key) {
 
 size_t Window::CostIndex(const Cost& cost) {
   for (size_t i = 0; i < costs_.size(); ++i) {
-    if (costs_[i].count == cost.count && costs_[i].value_ns == cost.value_ns) {
+    if (costs_[i].count == cost.count && costs_[i].value == cost.value) {
       return i;
     }
   }

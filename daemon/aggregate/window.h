@@ -61,13 +61,13 @@ class Window {
   struct Process {
     ProcessKey key;
     int64_t samples = 0;
-    int64_t value_ns = 0;
+    int64_t value = 0;
   };
 
   // What one row stands for; few differ.
   struct Cost {
     int64_t count = 0;
-    int64_t value_ns = 0;
+    int64_t value = 0;
   };
 
   struct Loss {

@@ -21,7 +21,7 @@ TEST(Window, KeepsOneThreadEntryForAThreadsSamples) {
   EXPECT_EQ(window.costs().size(), 1u);
   ASSERT_EQ(window.processes().size(), 1u);
   EXPECT_EQ(window.processes()[0].samples, 100);
-  EXPECT_EQ(window.processes()[0].value_ns, 100 * kPeriodNs);
+  EXPECT_EQ(window.processes()[0].value, 100 * kPeriodNs);
 }
 
 TEST(Window, RefusesWhatItsBoundCannotHold) {

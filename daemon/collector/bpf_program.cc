@@ -21,6 +21,7 @@ namespace pprofd {
 namespace {
 
 constexpr size_t kVerifierLogBytes = 64 << 10;
+constexpr int kUprobeSession = 57;  // BPF_TRACE_UPROBE_SESSION, from 6.13 on
 
 // What libbpf says of a refused program is long, and its end tells most.
 int LogLibbpf(libbpf_print_level level, const char* format, va_list arguments) {
@@ -49,8 +50,9 @@ Result<MemoryMap> MapArray(int fd, size_t bytes) {
   return MemoryMap({static_cast<uint8_t*>(data), bytes});
 }
 
-// Half full: the reader is late and must run now.
-uint64_t WakeupBytes(uint32_t ring_bytes) { return ring_bytes / 2; }
+// With so much in it the reader must run now; what follows has the rest of the
+// ring until it does.
+uint64_t WakeupBytes(uint32_t ring_bytes) { return ring_bytes / 8; }
 
 }  // namespace
 
@@ -67,6 +69,7 @@ Result<std::unique_ptr<BpfProgram>> BpfProgram::Load(const Options& options) {
   if (libbpf_find_vmlinux_btf_id("task_vma", BPF_TRACE_ITER) <= 0) {
     bpf_program__set_autoload(skeleton->progs.scan_modules, false);
   }
+  program->ChooseHeapPrograms();
   if (options.wants_verifier_counts) program->AskForVerifierCounts();
   if (pprofd_programs_bpf__load(skeleton) != 0) {
     int error = errno;
@@ -85,6 +88,23 @@ Result<std::unique_ptr<BpfProgram>> BpfProgram::Load(const Options& options) {
                             PPROFD_MAX_RULES * sizeof(pprofd_unwind_rule)));
   program->RefillNumbers();
   return program;
+}
+
+// Both helpers came with 5.15. Whether the kernel knows sessions shows when one
+// is attached.
+void BpfProgram::ChooseHeapPrograms() {
+  auto& progs = skeleton_->progs;
+  bool has_cookies =
+      libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie,
+                              nullptr) > 0;
+  bool has_addresses =
+      has_cookies && libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE,
+                                             BPF_FUNC_get_func_ip, nullptr) > 0;
+  bpf_program__set_autoload(progs.heap_entry, has_cookies);
+  bpf_program__set_autoload(progs.heap_return, has_cookies);
+  bpf_program__set_autoload(progs.heap_session, has_addresses);
+  bpf_program__set_expected_attach_type(
+      progs.heap_session, static_cast<bpf_attach_type>(kUprobeSession));
 }
 
 void BpfProgram::AskForVerifierCounts() {
@@ -205,6 +225,46 @@ int BpfProgram::cpu_program_fd() const {
 }
 int BpfProgram::cpu_capture_program_fd() const {
   return bpf_program__fd(skeleton_->progs.cpu_capture);
+}
+
+bool BpfProgram::has_heap_programs() const {
+  return bpf_program__fd(skeleton_->progs.heap_entry) >= 0;
+}
+int BpfProgram::heap_session_fd() const {
+  return bpf_program__fd(skeleton_->progs.heap_session);
+}
+bpf_program* BpfProgram::heap_entry() const {
+  return skeleton_->progs.heap_entry;
+}
+bpf_program* BpfProgram::heap_return() const {
+  return skeleton_->progs.heap_return;
+}
+pprofd_heap_target& BpfProgram::heap_target(uint32_t index) {
+  return skeleton_->bss->heap_targets[index];
+}
+
+std::vector<pprofd_heap_counts> BpfProgram::ReadHeapCounts(
+    uint32_t index) const {
+  int cpus = libbpf_num_possible_cpus();
+  std::vector<pprofd_heap_counts> counts(
+      static_cast<size_t>(std::max(cpus, 0)));
+  if (counts.empty() ||
+      bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.heap_counts), &index,
+                          counts.data()) != 0) {
+    return {};
+  }
+  return counts;
+}
+
+void BpfProgram::ClearHeapCounts(uint32_t index) {
+  int cpus = libbpf_num_possible_cpus();
+  std::vector<pprofd_heap_counts> zero(static_cast<size_t>(std::max(cpus, 1)));
+  bpf_map_update_elem(bpf_map__fd(skeleton_->maps.heap_counts), &index,
+                      zero.data(), BPF_ANY);
+}
+
+void BpfProgram::ForgetLiveBlock(const pprofd_live_block& block) {
+  bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.live_blocks), &block);
 }
 
 CaptureSlots BpfProgram::capture_slots() {

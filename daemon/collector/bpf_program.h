@@ -24,6 +24,7 @@
 
 struct pprofd_programs_bpf;
 struct bpf_link;
+struct bpf_program;
 
 namespace pprofd {
 
@@ -65,6 +66,17 @@ class BpfProgram : public MapWriter {
   // Of this object; for one owner.
   CaptureSlots capture_slots();
 
+  // For HeapProbes. REQUIRES: has_heap_programs(), index <
+  // PPROFD_MAX_HEAP_TARGETS.
+  bool has_heap_programs() const;
+  int heap_session_fd() const;  // -1: the kernel cannot load it
+  bpf_program* heap_entry() const;
+  bpf_program* heap_return() const;
+  pprofd_heap_target& heap_target(uint32_t index);
+  std::vector<pprofd_heap_counts> ReadHeapCounts(uint32_t index) const;
+  void ClearHeapCounts(uint32_t index);
+  void ForgetLiveBlock(const pprofd_live_block& block);
+
   // Losses and cuts that the kernel half has counted under a reason number.
   uint64_t ReadReason(uint32_t reason) const;
   std::vector<ProgramCost> ReadCosts() const;
@@ -83,6 +95,7 @@ class BpfProgram : public MapWriter {
 
  private:
   explicit BpfProgram(pprofd_programs_bpf* skeleton) : skeleton_(skeleton) {}
+  void ChooseHeapPrograms();
   void AskForVerifierCounts();
   void BumpModulesVersion();
   Result<std::pair<uint64_t, uint64_t>> FindOwnMapping(uint64_t address);

@@ -88,6 +88,32 @@ bool ReadRawStack(ByteReader& reader, uint32_t size, Sample& sample) {
   return reader.Read(raw.bytes.data(), size);
 }
 
+bool ReadValues(const pprofd_sample& from, Sample& sample) {
+  sample.is_capture = false;
+  sample.tracking = 0;
+  sample.period = 0;
+  sample.address = {from.address};
+  sample.count = static_cast<int64_t>(from.value[0]);
+  sample.value = static_cast<int64_t>(from.value[1]);
+  switch (from.kind) {
+    case PPROFD_KIND_CPU:
+      sample.kind = ProfileKind::kCpu;
+      sample.is_capture = from.capture != 0;
+      return true;
+    case PPROFD_KIND_HEAP:
+      sample.kind = ProfileKind::kHeap;
+      sample.tracking = from.capture;
+      sample.count = 1;
+      sample.value = static_cast<int64_t>(from.value[0]);
+      sample.period = static_cast<int64_t>(from.value[1]);
+      return sample.value > 0 && sample.period > 0;
+    case PPROFD_KIND_RSS:
+      sample.kind = ProfileKind::kRss;
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::optional<uint16_t> EventKindOf(std::span<const uint8_t> bytes) {
@@ -107,9 +133,7 @@ bool DecodeSample(std::span<const uint8_t> bytes, Sample& sample) {
   sample.process = KeyOf(from.tgid, from.start_time_ns);
   sample.tid = static_cast<int32_t>(from.tid);
   sample.cpu = from.cpu;
-  sample.is_capture = from.capture != 0;
-  sample.count = static_cast<int64_t>(from.value[0]);
-  sample.period_ns = static_cast<int64_t>(from.value[1]);
+  if (!ReadValues(from, sample)) return false;
   sample.cgroup_id = from.cgroup_id;
   sample.flags = from.flags;
   sample.comm = CommOf(from.comm);
@@ -150,6 +174,16 @@ std::optional<NewModuleEvent> DecodeNewModule(std::span<const uint8_t> bytes) {
   event.path.assign(from.path + sizeof(from.path) - from.path_bytes,
                     from.path_bytes);
   return event;
+}
+
+std::optional<FreeEvent> DecodeFree(std::span<const uint8_t> bytes) {
+  pprofd_free from;
+  if (!ByteReader(bytes).Read(&from)) return std::nullopt;
+  return FreeEvent{.time = {static_cast<int64_t>(from.header.time_ns)},
+                   .pid = static_cast<int32_t>(from.tgid),
+                   .tracking = from.tracking,
+                   .address = {from.address},
+                   .alloc_time = {static_cast<int64_t>(from.alloc_time_ns)}};
 }
 
 std::optional<ExecEvent> DecodeExec(std::span<const uint8_t> bytes) {

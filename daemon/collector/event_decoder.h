@@ -19,9 +19,10 @@ std::optional<uint16_t> EventKindOf(std::span<const uint8_t> bytes);
 
 // Overwrites `sample`, keeping its capacity: decoding in a loop into the same
 // sample does not allocate. False: the event is corrupt.
-// REQUIRES (all four): EventKindOf(bytes) is the function's kind.
+// REQUIRES (all five): EventKindOf(bytes) is the function's kind.
 bool DecodeSample(std::span<const uint8_t> bytes, Sample& sample);
 std::optional<NewModuleEvent> DecodeNewModule(std::span<const uint8_t> bytes);
+std::optional<FreeEvent> DecodeFree(std::span<const uint8_t> bytes);
 std::optional<ExecEvent> DecodeExec(std::span<const uint8_t> bytes);
 std::optional<ExitEvent> DecodeExit(std::span<const uint8_t> bytes);
 

@@ -46,6 +46,7 @@ pprofd_sample SampleHeader() {
   sample.tgid = 7;
   sample.tid = 8;
   sample.start_time_ns = 30'000'000;
+  sample.kind = PPROFD_KIND_CPU;
   sample.value[0] = 1;
   sample.value[1] = 10'000'000;
   sample.unwind_result = PPROFD_UNWIND_COMPLETE;
@@ -157,6 +158,49 @@ TEST(EventDecoder, ForgetsThePreviousSampleWhenReused) {
   EXPECT_TRUE(sample.stack.empty());
   EXPECT_TRUE(sample.mappings.empty());
   EXPECT_EQ(sample.kernel_frame_count, 0u);
+}
+
+TEST(EventDecoder, ReadsSampledBlocks) {
+  pprofd_sample header = SampleHeader();
+  header.kind = PPROFD_KIND_HEAP;
+  header.capture = 4;
+  header.value[0] = 1000;
+  header.value[1] = 524288;
+  header.address = 0x7f0000001000;
+  auto sample = Decode(EventBytes().Add(header).Finish());
+  ASSERT_TRUE(sample.has_value());
+  EXPECT_EQ(sample->kind, ProfileKind::kHeap);
+  EXPECT_FALSE(sample->is_capture);
+  EXPECT_EQ(sample->tracking, 4u);
+  EXPECT_EQ(sample->count, 1);
+  EXPECT_EQ(sample->value, 1000);
+  EXPECT_EQ(sample->period, 524288);
+  EXPECT_EQ(sample->address, VirtualAddr{0x7f0000001000});
+  header.value[1] = 0;
+  EXPECT_FALSE(Decode(EventBytes().Add(header).Finish()).has_value());
+}
+
+TEST(EventDecoder, RefusesSamplesOfNoKind) {
+  pprofd_sample header = SampleHeader();
+  header.kind = 99;
+  EXPECT_FALSE(Decode(EventBytes().Add(header).Finish()).has_value());
+}
+
+TEST(EventDecoder, ReadsFrees) {
+  pprofd_free event = {};
+  event.header.version = PPROFD_ABI_VERSION;
+  event.header.kind = PPROFD_EVENT_FREE;
+  event.header.time_ns = 9;
+  event.tgid = 7;
+  event.tracking = 4;
+  event.address = 0x1000;
+  event.alloc_time_ns = 5;
+  auto decoded = DecodeFree(EventBytes().Add(event).Finish());
+  ASSERT_TRUE(decoded.has_value());
+  EXPECT_EQ(decoded->time, BootTime{9});
+  EXPECT_EQ(decoded->tracking, 4u);
+  EXPECT_EQ(decoded->address, VirtualAddr{0x1000});
+  EXPECT_EQ(decoded->alloc_time, BootTime{5});
 }
 
 TEST(EventDecoder, SurvivesRandomBytes) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "daemon/base/telemetry.h"
+#include "daemon/base/urgency.h"
 #include "daemon/collector/event_decoder.h"
 #include "daemon/model/reason_counts.h"
 
@@ -67,6 +68,7 @@ void EventReader::Drain() {
 }
 
 void EventReader::Run() {
+  MakeUrgent(0);  // when the ring fills
   bool stopping = false;
   while (!stopping) {
     epoll_event ready[2];
@@ -110,6 +112,12 @@ void EventReader::Dispatch(std::span<const uint8_t> bytes) {
       if (auto event = DecodeNewModule(bytes)) {
         is_known = true;
         sink_.OnNewModule(std::move(*event));
+      }
+      break;
+    case PPROFD_EVENT_FREE:
+      if (auto event = DecodeFree(bytes)) {
+        is_known = true;
+        sink_.OnFree(*event);
       }
       break;
     case PPROFD_EVENT_EXEC:

@@ -7,7 +7,6 @@
 #ifndef DAEMON_MODEL_AGGREGATE_H_
 #define DAEMON_MODEL_AGGREGATE_H_
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/model/frame.h"
 #include "daemon/model/ids.h"
+#include "daemon/model/profile_kind.h"
 #include "daemon/model/sample.h"
 
 namespace pprofd {
@@ -25,9 +25,9 @@ struct AggregateRow {
   Comm comm{};
   uint32_t cpu = 0;
   uint64_t cgroup_id = 0;
-  uint32_t stack = 0;  // index into Aggregate::stacks
-  int64_t count = 0;
-  int64_t value_ns = 0;
+  uint32_t stack = 0;       // index into Aggregate::stacks
+  int64_t block_bytes = 0;  // heap only: size of its blocks
+  SampleValues values{};    // of the profile kind's value types
 };
 
 struct Aggregate {
@@ -38,7 +38,7 @@ struct Aggregate {
   std::vector<std::vector<Frame>> stacks;
   // Totals over the rows.
   int64_t samples = 0;
-  int64_t value_ns = 0;
+  int64_t value = 0;
   int64_t complete = 0;
   int64_t mixed = 0;
   int64_t truncated = 0;
@@ -47,7 +47,7 @@ struct Aggregate {
   // Samples of this range known to be lost, by reason (drop_reasons.def).
   std::map<uint32_t, int64_t> lost;
   // The periods met; more than one when rates were mixed.
-  std::map<int64_t, int64_t> periods;  // period_ns -> samples
+  std::map<int64_t, int64_t> periods;  // value of a sample -> samples
 };
 
 // Which thread fields keep rows apart.

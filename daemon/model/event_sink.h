@@ -16,6 +16,7 @@ class EventSink {
   // `sample` is reused for the next event: copy what must stay.
   virtual void OnSample(const Sample& sample) = 0;
   virtual void OnNewModule(NewModuleEvent event) = 0;
+  virtual void OnFree(const FreeEvent& event) = 0;
   virtual void OnExec(ExecEvent event) = 0;
   virtual void OnExit(ExitEvent event) = 0;
   // All that was in the ring has been delivered.

@@ -17,6 +17,7 @@
 #include "daemon/base/status.h"
 #include "daemon/model/ids.h"
 #include "daemon/model/process_explanation.h"
+#include "daemon/model/profile_kind.h"
 
 namespace pprofd {
 
@@ -29,7 +30,8 @@ struct ProcessRow {
   double cpu_percent = 0;  // sampled, over the last 10 s; 100 = one CPU
   uint32_t threads = 0;
   bool is_kernel_thread = false;
-  bool exited = false;  // still in history
+  bool exited = false;        // still in history
+  uint64_t heap_records = 0;  // stacks of sampled blocks, 0 = not tracked
 };
 
 struct NamedCount {
@@ -78,6 +80,35 @@ struct CaptureRequest {
   uint32_t hz = 99;
 };
 
+// Allocations of a process that are being sampled; they go on being so for a
+// while after it is destroyed.
+class HeapWatch {
+ public:
+  virtual ~HeapWatch() = default;
+  // Sampling began with this watch: nothing is known yet.
+  bool is_new() const { return is_new_; }
+
+ protected:
+  explicit HeapWatch(bool is_new) : is_new_(is_new) {}
+
+ private:
+  const bool is_new_;
+};
+
+struct HeapRequest {
+  int32_t pid = 0;
+  uint64_t period_bytes = 0;  // mean bytes between samples; 0 = as configured
+};
+
+// What of it is wanted.
+struct HeapView {
+  ProfileKind kind = ProfileKind::kHeap;  // or kAllocs
+  bool is_delta = false;  // what changed since the watch was made
+  bool is_text = false;   // as debug=1 gives it
+  // What changed in that time.
+  std::optional<std::pair<WallTime, WallTime>> range;
+};
+
 struct HistoryRequest {
   int32_t pid = 0;  // 0 = the whole host
   WallTime from;
@@ -115,6 +146,17 @@ class ProfileService {
   // The past, answered at once. NotFound: nothing known of pid. Blocks.
   virtual Result<EncodedProfile> QueryHistory(const HistoryRequest& request,
                                               const RenderOptions& options) = 0;
+
+  // Begins to sample the process's allocations, unless they are. Blocks for
+  // some 100 ms. NotFound: no such process. Unsupported: why they cannot be.
+  // Exhausted: too many processes are.
+  virtual Result<std::unique_ptr<HeapWatch>> WatchHeap(
+      const HeapRequest& request) = 0;
+  virtual bool TargetExited(const HeapWatch& watch) = 0;
+  // What is known by now, symbolized and encoded. Blocks.
+  virtual Result<EncodedProfile> RenderHeap(const HeapWatch& watch,
+                                            const HeapView& view,
+                                            const RenderOptions& options) = 0;
 
   // Names of runtime virtual addresses of a process, as given (no minus one);
   // unknown ones are left out. Blocks.

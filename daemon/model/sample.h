@@ -15,6 +15,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/model/frame.h"
 #include "daemon/model/ids.h"
+#include "daemon/model/profile_kind.h"
 
 namespace pprofd {
 
@@ -48,13 +49,17 @@ inline std::string ToString(const Comm& comm) {
 }
 
 struct Sample {
+  ProfileKind kind = ProfileKind::kCpu;
   BootTime time;
   ProcessKey process;
   int32_t tid = 0;
   uint32_t cpu = 0;
   bool is_capture = false;  // by the event of a capture, else always on
   int64_t count = 1;        // samples this stands for
-  int64_t period_ns = 0;    // CPU time this stands for
+  int64_t value = 0;        // what this stands for: CPU time in ns, bytes
+  uint32_t tracking = 0;    // heap: its number
+  int64_t period = 0;       // heap: mean bytes between samples
+  VirtualAddr address;      // heap: of the block
   uint64_t cgroup_id = 0;
   uint32_t flags = 0;  // PPROFD_SAMPLE_*
   Comm comm{};         // of the thread
@@ -80,6 +85,15 @@ struct NewModuleEvent {
   VirtualAddr map_limit;
   FileOffset offset;
   std::string path;  // inside its file system; may lack its root side
+};
+
+// A sampled block was freed.
+struct FreeEvent {
+  BootTime time;
+  int32_t pid = 0;
+  uint32_t tracking = 0;
+  VirtualAddr address;
+  BootTime alloc_time;  // of its sample
 };
 
 struct ExecEvent {

@@ -18,7 +18,7 @@ void CaptureRegistry::Remove(
 void CaptureRegistry::Deliver(const Sample& sample) {
   std::lock_guard lock(mutex_);
   for (const auto& target : targets_) {
-    if (target->period_ns == sample.period_ns && sample.time >= target->start &&
+    if (target->period_ns == sample.value && sample.time >= target->start &&
         (!target->process || *target->process == sample.process)) {
       target->buffer->Append(sample);
     }

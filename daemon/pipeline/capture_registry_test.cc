@@ -12,7 +12,7 @@ Sample CaptureSample(ProcessKey process, int64_t time_ns, int64_t period_ns) {
   sample.is_capture = true;
   sample.process = process;
   sample.time = {time_ns};
-  sample.period_ns = period_ns;
+  sample.value = period_ns;
   sample.result = UnwindResult::kComplete;
   sample.stack = {Frame::Address({0x1000}, false)};
   return sample;

@@ -17,7 +17,7 @@ void CoverageTable::OnSample(const Sample& sample) {
     found = processes_.emplace(sample.process, Coverage{}).first;
   }
   Coverage& coverage = found->second;
-  coverage.sampled_ns += sample.count * sample.period_ns;
+  coverage.sampled_ns += sample.count * sample.value;
   coverage.samples += static_cast<uint64_t>(sample.count);
   switch (sample.result) {
     case UnwindResult::kNone:

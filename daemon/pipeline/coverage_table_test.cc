@@ -8,7 +8,7 @@ namespace {
 Sample SampleOf(ProcessKey process, UnwindResult result, uint32_t reason = 0) {
   Sample sample;
   sample.process = process;
-  sample.period_ns = 1000;
+  sample.value = 1000;
   sample.result = result;
   sample.reason = reason;
   return sample;

@@ -15,7 +15,6 @@
 namespace pprofd {
 namespace {
 
-constexpr std::chrono::seconds kCatchUpTime{2};
 constexpr int64_t kRecentCpuNs = 10'000'000'000;
 
 std::string WithBlanks(std::string cmdline) {
@@ -60,7 +59,7 @@ double CpuPercent(const History::CpuUsage& usage, const ProcessKey& key) {
                                 });
   if (found == usage.processes.end() || found->process != key) return 0;
   int64_t span_ns = usage.range.end.ns - usage.range.start.ns;
-  return 100.0 * static_cast<double>(found->value_ns) /
+  return 100.0 * static_cast<double>(found->value) /
          static_cast<double>(std::max<int64_t>(span_ns, 1));
 }
 
@@ -130,10 +129,13 @@ class LocalProfileService::LocalCapture : public Capture {
 };
 
 LocalProfileService::LocalProfileService(const Parts& parts)
-    : parts_(parts), host_([] {
+    : parts_(parts),
+      host_([] {
         HostInfo host = ReadHostInfo();
         return fmt::format("host={} kernel={}", host.name, host.kernel_release);
-      }()) {}
+      }()),
+      heap_({parts.heap, parts.processes, parts.renderer, parts.clock, host_}) {
+}
 
 std::string LocalProfileService::HostDescription() { return host_; }
 
@@ -165,6 +167,7 @@ Result<ProcessRow> LocalProfileService::DescribeProcess(int32_t pid) {
   if (dir.ok()) {
     ProcessRow row = RowOf(*dir);
     row.cpu_percent = CpuPercent(usage, dir->key());
+    row.heap_records = heap_.CountRecords(pid);
     return row;
   }
   std::optional<ProcessInfo> info = parts_.processes.FindByPid(pid);
@@ -184,7 +187,7 @@ Result<std::string> LocalProfileService::CommandLine(int32_t pid) {
 Result<ProcessDiagnostics> LocalProfileService::DiagnoseProcess(int32_t pid) {
   ProcessKey key;
   int64_t measured_ns = 0;
-  CatchUp();
+  parts_.catch_up();
   if (Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, pid); dir.ok()) {
     key = dir->key();
     measured_ns = dir->stat().cpu_time_ns;
@@ -212,7 +215,7 @@ Result<ProcessDiagnostics> LocalProfileService::DiagnoseProcess(int32_t pid) {
 }
 
 Result<ProcessExplanation> LocalProfileService::ExplainProcess(int32_t pid) {
-  CatchUp();
+  parts_.catch_up();
   Result<ProcessExplanation> explanation = parts_.explainer.Explain(pid);
   ReturnFreeMemory();
   return explanation;
@@ -240,13 +243,6 @@ std::vector<NamedCount> LocalProfileService::HostCounters() {
 
 uint64_t LocalProfileService::RingLosses() const {
   return parts_.program.ReadReason(PPROFD_REASON_RING_FULL);
-}
-
-void LocalProfileService::CatchUp() {
-  parts_.reader.Drain();
-  if (!parts_.worker.Flush(std::chrono::steady_clock::now() + kCatchUpTime)) {
-    spdlog::debug("deferred stacks are late");
-  }
 }
 
 Result<std::unique_ptr<Capture>> LocalProfileService::StartCapture(
@@ -314,7 +310,7 @@ Result<EncodedProfile> LocalProfileService::FinishCapture(
   local.StopSampling();
   BootTime end = parts_.clock.Boot();
   bool exited = local.TargetExited();
-  CatchUp();
+  parts_.catch_up();
   const CaptureTarget& target = local.target();
   uint64_t lost = RingLosses() - local.ring_losses_before;
   if (lost > 0) {
@@ -330,8 +326,12 @@ Result<EncodedProfile> LocalProfileService::FinishCapture(
                          aggregate);
   if (exited) comments.push_back("the process exited during the capture");
   Result<EncodedProfile> profile =
-      parts_.renderer.Render(aggregate, target.process, target.period_ns,
-                             options, std::move(comments));
+      parts_.renderer.Render(aggregate,
+                             {.process = target.process,
+                              .period = target.period_ns,
+                              .moment = {},
+                              .comments = std::move(comments)},
+                             options);
   if (profile.ok()) profile->process_exited = exited;
   return profile;
 }
@@ -339,7 +339,7 @@ Result<EncodedProfile> LocalProfileService::FinishCapture(
 Result<EncodedProfile> LocalProfileService::QueryHistory(
     const HistoryRequest& request, const RenderOptions& options) {
   std::optional<ProcessKey> process;
-  CatchUp();
+  parts_.catch_up();
   if (request.pid != 0) {
     if (auto info = parts_.processes.FindByPid(request.pid)) {
       process = info->key;
@@ -369,8 +369,27 @@ Result<EncodedProfile> LocalProfileService::QueryHistory(
         fmt::format("history begins {:.1f} s after the time asked for",
                     static_cast<double>(aggregate.start.ns - from.ns) / 1e9));
   }
-  return parts_.renderer.Render(aggregate, process, parts_.always_on_period_ns,
-                                options, std::move(comments));
+  return parts_.renderer.Render(aggregate,
+                                {.process = process,
+                                 .period = parts_.always_on_period_ns,
+                                 .moment = {},
+                                 .comments = std::move(comments)},
+                                options);
+}
+
+Result<std::unique_ptr<HeapWatch>> LocalProfileService::WatchHeap(
+    const HeapRequest& request) {
+  return heap_.Watch(request);
+}
+
+bool LocalProfileService::TargetExited(const HeapWatch& watch) {
+  return heap_.TargetExited(watch);
+}
+
+Result<EncodedProfile> LocalProfileService::RenderHeap(
+    const HeapWatch& watch, const HeapView& view,
+    const RenderOptions& options) {
+  return heap_.Render(watch, view, options);
 }
 
 std::vector<std::pair<uint64_t, std::string>>

@@ -5,6 +5,7 @@
 #ifndef DAEMON_PIPELINE_LOCAL_PROFILE_SERVICE_H_
 #define DAEMON_PIPELINE_LOCAL_PROFILE_SERVICE_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,12 +15,11 @@
 #include "daemon/aggregate/history.h"
 #include "daemon/collector/bpf_program.h"
 #include "daemon/collector/cpu_sampler.h"
-#include "daemon/collector/event_reader.h"
 #include "daemon/model/profile_service.h"
 #include "daemon/pipeline/capture_registry.h"
 #include "daemon/pipeline/coverage_table.h"
+#include "daemon/pipeline/heap_service.h"
 #include "daemon/pipeline/process_explainer.h"
-#include "daemon/pipeline/process_worker.h"
 #include "daemon/pipeline/profile_renderer.h"
 
 namespace pprofd {
@@ -29,14 +29,15 @@ class LocalProfileService : public ProfileService {
   struct Parts {
     BpfProgram& program;
     CpuSampler& sampler;
-    EventReader& reader;
-    ProcessWorker& worker;
     History& history;
     CaptureRegistry& captures;
     CoverageTable& coverage;
     ProcessTable& processes;
     ProfileRenderer& renderer;
     ProcessExplainer& explainer;
+    HeapManager& heap;
+    // Returns when everything sampled before has reached history and captures.
+    std::function<void()> catch_up;
     const Clock& clock;
     int64_t always_on_period_ns = 0;
   };
@@ -55,6 +56,12 @@ class LocalProfileService : public ProfileService {
                                        const RenderOptions& options) override;
   Result<EncodedProfile> QueryHistory(const HistoryRequest& request,
                                       const RenderOptions& options) override;
+  Result<std::unique_ptr<HeapWatch>> WatchHeap(
+      const HeapRequest& request) override;
+  bool TargetExited(const HeapWatch& watch) override;
+  Result<EncodedProfile> RenderHeap(const HeapWatch& watch,
+                                    const HeapView& view,
+                                    const RenderOptions& options) override;
   std::vector<std::pair<uint64_t, std::string>> LookUpSymbols(
       int32_t pid, const std::vector<uint64_t>& addresses) override;
   std::string HostDescription() override;
@@ -62,8 +69,6 @@ class LocalProfileService : public ProfileService {
  private:
   class LocalCapture;
 
-  // Everything sampled before now has reached history and captures.
-  void CatchUp();
   std::vector<std::string> DescribeCollection(
       const std::optional<ProcessKey>& process, const std::string& how,
       const Aggregate& aggregate) const;
@@ -71,6 +76,7 @@ class LocalProfileService : public ProfileService {
 
   const Parts parts_;
   const std::string host_;
+  HeapService heap_;
 };
 
 }  // namespace pprofd

@@ -11,9 +11,11 @@
 #include "daemon/base/telemetry.h"
 #include "daemon/collector/cpu_sampler.h"
 #include "daemon/collector/event_reader.h"
+#include "daemon/collector/heap_probes.h"
 #include "daemon/collector/kernel_features.h"
 #include "daemon/collector/perf_event.h"
 #include "daemon/debuginfod/debuginfod_client.h"
+#include "daemon/pipeline/heap_manager.h"
 #include "daemon/pipeline/local_profile_service.h"
 #include "daemon/pipeline/sample_router.h"
 #include "daemon/server/handlers.h"
@@ -24,10 +26,13 @@
 namespace pprofd {
 namespace {
 
-// Room for what all CPUs send while the reader sleeps, several times over.
+// Room for what all CPUs send while the reader sleeps, several times over; and
+// for a burst of sampled blocks while it wakes up.
 constexpr uint32_t kRingBytesPerCpu = 256 << 10;
-constexpr uint32_t kMinRingBytes = 1 << 20;
+constexpr uint32_t kMinRingBytes = 4 << 20;
 constexpr uint32_t kMaxRingBytes = 64 << 20;
+
+constexpr std::chrono::seconds kCatchUpTime{2};
 
 uint32_t RingBytes() {
   Result<std::vector<int>> cpus = OnlineCpus();
@@ -70,6 +75,7 @@ class Pipeline::Impl {
     if (http_) http_->Stop();
     http_.reset();
     handlers_.reset();
+    if (heap_) heap_->Stop();
     if (sampler_) sampler_->Stop();
     if (reader_) reader_->Stop();
     if (worker_) worker_->Stop();
@@ -85,6 +91,7 @@ class Pipeline::Impl {
   Status Listen();
   Status StartSampling();
   void NoteCpuTimeSoFar();
+  void CatchUp();
   void KeepHouse();
   absl::flat_hash_set<ModuleId> ModulesInUse() const;
   int64_t always_on_period_ns() const {
@@ -109,7 +116,9 @@ class Pipeline::Impl {
   std::unique_ptr<ProfileRenderer> renderer_;
   std::unique_ptr<BpfProgram> program_;
   std::unique_ptr<CpuSampler> sampler_;
+  std::unique_ptr<HeapProbes> heap_probes_;
   std::unique_ptr<ProcessWorker> worker_;
+  std::unique_ptr<HeapManager> heap_;
   std::unique_ptr<EventReader> reader_;
   std::unique_ptr<ProcessExplainer> explainer_;
   std::unique_ptr<LocalProfileService> service_;
@@ -136,13 +145,27 @@ Status Pipeline::Impl::Start() {
           [this] { return ModulesInUse(); }},
       TableLoader::Options{.max_bytes = config_.unwind.max_table_bytes});
   router_.SetWorker(worker_.get());
+  heap_probes_ = std::make_unique<HeapProbes>(*program_);
+  heap_ = std::make_unique<HeapManager>(
+      HeapManager::Parts{
+          *heap_probes_, *name_symbolizer_, clock_, [this] { CatchUp(); },
+          [this] { return program_->ReadReason(PPROFD_REASON_RING_FULL); }},
+      HeapManager::Options{
+          .budget_cpus = config_.heap.budget_percent / 100.0,
+          .period_bytes = config_.heap.period,
+          .max_processes = static_cast<size_t>(config_.heap.max_processes),
+          .idle_time = config_.heap.idle_time,
+          .history_ns =
+              std::chrono::nanoseconds(config_.history.max_age).count()});
+  router_.SetHeap(heap_.get());
   reader_ = std::make_unique<EventReader>(program_->ring_fd(), router_);
   explainer_ = std::make_unique<ProcessExplainer>(ProcessExplainer::Parts{
       *worker_, history_, modules_, processes_, *name_symbolizer_,
       kernel_symbols_, clock_, debuginfod_.get()});
   service_ = std::make_unique<LocalProfileService>(LocalProfileService::Parts{
-      *program_, *sampler_, *reader_, *worker_, history_, captures_, coverage_,
-      processes_, *renderer_, *explainer_, clock_, always_on_period_ns()});
+      *program_, *sampler_, history_, captures_, coverage_, processes_,
+      *renderer_, *explainer_, *heap_, [this] { CatchUp(); }, clock_,
+      always_on_period_ns()});
   RETURN_IF_ERROR(Listen());
   return StartSampling();
 }
@@ -218,6 +241,7 @@ Status Pipeline::Impl::Listen() {
 Status Pipeline::Impl::StartSampling() {
   worker_->Start();
   RETURN_IF_ERROR(reader_->Start());
+  heap_->Start();
   RETURN_IF_ERROR(program_->AttachProcessEvents());
   NoteCpuTimeSoFar();
   RETURN_IF_ERROR(
@@ -233,6 +257,14 @@ void Pipeline::Impl::NoteCpuTimeSoFar() {
   for (int32_t pid : ListPids()) {
     Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, pid);
     if (dir.ok()) coverage_.SetBaseline(dir->key(), dir->stat().cpu_time_ns);
+  }
+}
+
+// Everything sampled before now has been delivered.
+void Pipeline::Impl::CatchUp() {
+  reader_->Drain();
+  if (!worker_->Flush(std::chrono::steady_clock::now() + kCatchUpTime)) {
+    spdlog::debug("deferred stacks are late");
   }
 }
 
@@ -263,6 +295,7 @@ absl::flat_hash_set<ModuleId> Pipeline::Impl::ModulesInUse() const {
   absl::flat_hash_set<ModuleId> modules;
   for (ModuleId id : history_.ModulesInUse()) modules.insert(id);
   for (ModuleId id : captures_.ModulesInUse()) modules.insert(id);
+  for (ModuleId id : heap_->ModulesInUse()) modules.insert(id);
   return modules;
 }
 

@@ -163,7 +163,7 @@ ProcessExplainer::Sampled ProcessExplainer::ReadHistory(
   FileNames names;
   std::set<FileName> met;
   for (const AggregateRow& row : aggregate.rows) {
-    auto count = static_cast<uint64_t>(row.count);
+    auto count = static_cast<uint64_t>(row.values[0]);
     met.clear();
     bool has_jit = false;
     for (const Frame& frame : aggregate.stacks[row.stack]) {

@@ -324,14 +324,17 @@ UnwoundStack ProcessWorker::Walk(const Sample& sample, bool* is_early) {
 // Replaces the user half by the unwound one.
 void ProcessWorker::Finish(UnwoundStack stack, Sample& sample) {
   sample.raw.clear();
+  // What was copied is the stack of the caller of a probed function.
+  size_t kept = sample.kernel_frame_count +
+                ((sample.flags & PPROFD_SAMPLE_PROBED) != 0 ? 1 : 0);
   // The kernel half kept more when the copy was too short to go further.
-  size_t known = sample.stack.size() - sample.kernel_frame_count;
+  size_t known = sample.stack.size() - kept;
   if (stack.result == UnwindResult::kTruncated &&
       stack.frames.size() + 1 < known) {
     GlobalReasonCounts().Add(sample.reason);
     return;
   }
-  sample.stack.resize(sample.kernel_frame_count);
+  sample.stack.resize(kept);
   sample.stack.insert(sample.stack.end(), stack.frames.begin(),
                       stack.frames.end());
   sample.result = stack.result;

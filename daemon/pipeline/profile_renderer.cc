@@ -40,20 +40,26 @@ UniqueFd ProfileRenderer::OpenJitDump(const ProcessKey& key) {
   return dump.ok() ? std::move(dump->file) : UniqueFd();
 }
 
-Result<EncodedProfile> ProfileRenderer::Render(
-    const Aggregate& aggregate, const std::optional<ProcessKey>& process,
-    int64_t period_ns, const RenderOptions& options,
-    std::vector<std::string> comments) {
+Profile ProfileRenderer::Build(const Aggregate& aggregate, Subject subject,
+                               const RenderOptions& options) {
   ProfileMeta meta;
-  meta.start = parts_.clock.ToWall(aggregate.start);
+  meta.kind = subject.kind;
+  meta.start = parts_.clock.ToWall(subject.moment.value_or(aggregate.start));
   meta.duration_ns = aggregate.end.ns - aggregate.start.ns;
-  meta.period_ns = period_ns;
-  meta.process = process;
-  meta.comments = std::move(comments);
+  meta.period = subject.period;
+  meta.process = subject.process;
+  meta.comments = std::move(subject.comments);
   meta.symbolize_deadline = SymbolizeDeadline();
   Profile profile =
       ProfileBuilder(*this, *this, symbols_).Build(aggregate, meta, options);
   ReturnFreeMemory();
+  return profile;
+}
+
+Result<EncodedProfile> ProfileRenderer::Render(const Aggregate& aggregate,
+                                               Subject subject,
+                                               const RenderOptions& options) {
+  Profile profile = Build(aggregate, std::move(subject), options);
   EncodedProfile encoded;
   if (options.format == ProfileFormat::kCollapsed) {
     encoded.body = EncodeCollapsed(profile, options);

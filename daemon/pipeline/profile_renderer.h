@@ -35,11 +35,20 @@ class ProfileRenderer : private ModuleProvider,
   explicit ProfileRenderer(const Parts& parts)
       : parts_(parts), symbols_(parts.symbolizer, parts.kernel, *this) {}
 
-  // `process`: the one process asked for; nothing = the whole host.
-  Result<EncodedProfile> Render(const Aggregate& aggregate,
-                                const std::optional<ProcessKey>& process,
-                                int64_t period_ns, const RenderOptions& options,
-                                std::vector<std::string> comments);
+  // What an aggregate does not say. `process`: the one process asked for;
+  // nothing = the whole host.
+  struct Subject {
+    ProfileKind kind = ProfileKind::kCpu;
+    std::optional<ProcessKey> process;
+    int64_t period = 0;
+    // When, instead of the time of the aggregate: a moment.
+    std::optional<BootTime> moment;
+    std::vector<std::string> comments;
+  };
+  Profile Build(const Aggregate& aggregate, Subject subject,
+                const RenderOptions& options);
+  Result<EncodedProfile> Render(const Aggregate& aggregate, Subject subject,
+                                const RenderOptions& options);
 
   // Names of virtual addresses of a process, as they are; unknown ones are left
   // out.

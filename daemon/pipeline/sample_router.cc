@@ -19,6 +19,10 @@ void MarkDeferredFull(Sample& sample) {
 }  // namespace
 
 void SampleRouter::Deliver(const Sample& sample) {
+  if (sample.kind == ProfileKind::kHeap) {
+    heap_->OnAlloc(sample);
+    return;
+  }
   if (sample.is_capture) {
     parts_.captures.Deliver(sample);
     return;
@@ -43,7 +47,10 @@ void SampleRouter::OnNewModule(NewModuleEvent event) {
   worker_->PostNewModule(std::move(event));
 }
 
+void SampleRouter::OnFree(const FreeEvent& event) { heap_->OnFree(event); }
+
 void SampleRouter::OnExec(ExecEvent event) {
+  heap_->OnExec(event);
   wants_refresh_ |= parts_.processes.OnExec(event);
 }
 

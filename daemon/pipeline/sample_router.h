@@ -11,6 +11,7 @@
 
 #include "daemon/aggregate/history.h"
 #include "daemon/model/event_sink.h"
+#include "daemon/model/heap_sink.h"
 #include "daemon/pipeline/capture_registry.h"
 #include "daemon/pipeline/coverage_table.h"
 #include "daemon/pipeline/process_worker.h"
@@ -27,8 +28,9 @@ class SampleRouter : public EventSink {
     ProcessTable& processes;
   };
   explicit SampleRouter(const Parts& parts) : parts_(parts) {}
-  // REQUIRES: called before the reader starts.
+  // REQUIRES, for both: called before the reader starts.
   void SetWorker(ProcessWorker* worker) { worker_ = worker; }
+  void SetHeap(HeapSink* heap) { heap_ = heap; }
 
   // A sample whose stack is final.
   void Deliver(const Sample& sample);
@@ -36,6 +38,7 @@ class SampleRouter : public EventSink {
   // EventSink:
   void OnSample(const Sample& sample) override;
   void OnNewModule(NewModuleEvent event) override;
+  void OnFree(const FreeEvent& event) override;
   void OnExec(ExecEvent event) override;
   void OnExit(ExitEvent event) override;
   void OnBatchEnd() override;
@@ -43,6 +46,7 @@ class SampleRouter : public EventSink {
  private:
   const Parts parts_;
   ProcessWorker* worker_ = nullptr;
+  HeapSink* heap_ = nullptr;
   bool wants_refresh_ = false;  // reader thread only
 };
 

@@ -17,7 +17,7 @@ Sample FinishedSample(bool is_capture) {
   sample.process = kProcess;
   sample.tid = kProcess.pid;
   sample.time = {1'000'000'000};
-  sample.period_ns = kPeriod;
+  sample.value = kPeriod;
   sample.result = UnwindResult::kComplete;
   sample.stack = {Frame::Address({0x1000}, false)};
   return sample;
@@ -31,6 +31,17 @@ Sample SampleWithCopiedStack() {
   sample.raw.emplace_back();
   return sample;
 }
+
+class FakeHeap : public HeapSink {
+ public:
+  void OnAlloc(const Sample&) override { ++allocs; }
+  void OnFree(const FreeEvent&) override { ++frees; }
+  void OnExec(const ExecEvent&) override { ++execs; }
+
+  int allocs = 0;
+  int frees = 0;
+  int execs = 0;
+};
 
 class SampleRouterTest : public testing::Test {
  protected:
@@ -56,6 +67,7 @@ class SampleRouterTest : public testing::Test {
             {}),
         router_({history_, captures_, coverage_, processes_}) {
     router_.SetWorker(&worker_);
+    router_.SetHeap(&heap_);
     target_->process = kProcess;
     target_->period_ns = kPeriod;
     target_->buffer = std::make_shared<CaptureBuffer>(BootTime{0});
@@ -77,6 +89,7 @@ class SampleRouterTest : public testing::Test {
   History history_;
   CaptureRegistry captures_;
   CoverageTable coverage_;
+  FakeHeap heap_;
   std::shared_ptr<CaptureTarget> target_ = std::make_shared<CaptureTarget>();
   ProcessWorker worker_;  // never started: its queue keeps what it gets
   SampleRouter router_;
@@ -115,6 +128,17 @@ TEST_F(SampleRouterTest, AFullQueueKeepsTheSampleAndSaysWhyItIsCut) {
   ASSERT_EQ(stack.size(), 2u);
   EXPECT_EQ(stack.back().bits(),
             Frame::Reason(PPROFD_REASON_DEFERRED_FULL, ModuleId::kNone).bits());
+}
+
+TEST_F(SampleRouterTest, SampledBlocksAreNoCpuTime) {
+  Sample block = FinishedSample(false);
+  block.kind = ProfileKind::kHeap;
+  router_.OnSample(block);
+  router_.OnFree({});
+  EXPECT_EQ(heap_.allocs, 1);
+  EXPECT_EQ(heap_.frees, 1);
+  EXPECT_EQ(Past().samples, 0);
+  EXPECT_EQ(Captured(), 0);
 }
 
 }  // namespace

@@ -23,11 +23,20 @@ void AppendFrame(std::string_view text, std::string& line) {
   }
 }
 
+// The value that a viewer shows first; of CPU profiles the one asked for.
+size_t ShownValue(const Profile& profile, const RenderOptions& options) {
+  size_t last = profile.sample_types.size() - 1;
+  for (size_t i = 0; i <= last && profile.default_sample_type != 0; ++i) {
+    if (profile.sample_types[i].type == profile.default_sample_type) return i;
+  }
+  return options.unit_is_ns || last > 1 ? last : 0;
+}
+
 class Renderer {
  public:
   Renderer(const Profile& profile, const RenderOptions& options)
       : profile_(profile),
-        value_(options.unit_is_ns ? profile.sample_types.size() - 1 : 0),
+        value_(ShownValue(profile, options)),
         shows_pid_(std::find(options.labels.begin(), options.labels.end(),
                              "pid") != options.labels.end()) {
     frames_.reserve(profile.locations.size());

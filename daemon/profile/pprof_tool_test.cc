@@ -74,11 +74,11 @@ class PprofToolTest : public testing::Test {
                         {Frame::Address({0x7000}, false), file(0x1200, true),
                          Frame::Reason(1, ModuleId{2})}};
     aggregate.rows = {
-        {.process = kApp, .tid = 9, .stack = 0, .count = 3, .value_ns = 30},
-        {.process = kApp, .tid = 0, .stack = 1, .count = 1, .value_ns = 10}};
+        {.process = kApp, .tid = 9, .stack = 0, .values = {3, 30}},
+        {.process = kApp, .tid = 0, .stack = 1, .values = {1, 10}}};
     ProfileMeta meta{.start = {1'700'000'000'000'000'000},
                      .duration_ns = 1'000'000'000,
-                     .period_ns = 10,
+                     .period = 10,
                      .process = kApp,
                      .comments = {"pid 7 comm=app exe=/nowhere/app"}};
     RenderOptions options;

@@ -48,9 +48,7 @@ Profile ProfileBuilder::Build(const Aggregate& aggregate,
                     meta.symbolize_deadline);
 
   ProfileTables tables;
-  tables.AddSampleType("samples", "count");
-  tables.AddSampleType("cpu", "nanoseconds");
-  tables.SetPeriod("cpu", "nanoseconds", meta.period_ns);
+  tables.SetKind(Describe(meta.kind), meta.period);
   tables.AddMappings(collector.space(), names, table.locations());
   collector.samples().Canonicalize(
       tables.AddLocations(table.locations(), names));
@@ -58,7 +56,7 @@ Profile ProfileBuilder::Build(const Aggregate& aggregate,
   for (const std::string& line : meta.comments) tables.AddComment(line);
   bool is_whole_host = !meta.process.has_value();
   for (const std::string& line :
-       DescribeQuality(aggregate, is_whole_host,
+       DescribeQuality(aggregate, meta.kind, is_whole_host,
                        Outcome(table, names, meta.symbolize_deadline))) {
     tables.AddComment(line);
   }

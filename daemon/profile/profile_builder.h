@@ -28,7 +28,8 @@ namespace pprofd {
 struct ProfileMeta {
   WallTime start;
   int64_t duration_ns = 0;
-  int64_t period_ns = 0;
+  ProfileKind kind = ProfileKind::kCpu;
+  int64_t period = 0;                 // in the unit of the kind's period type
   std::optional<ProcessKey> process;  // none = the whole host
   std::vector<std::string> comments;  // put before the builder's own
   SymbolSource::Deadline symbolize_deadline = SymbolSource::Deadline::max();

@@ -31,7 +31,7 @@ class ProfileBuilderTest : public testing::Test {
     processes_.Add(kApp, "app", 2, "/usr/bin/app", 3);
     processes_.Add(kOther, "other", 4, "/usr/bin/other", 3);
     meta_.process = kApp;
-    meta_.period_ns = kPeriodNs;
+    meta_.period = kPeriodNs;
     meta_.start = {1'700'000'000'000'000'000};
     meta_.duration_ns = 1'000'000'000;
   }
@@ -46,10 +46,9 @@ class ProfileBuilderTest : public testing::Test {
     aggregate_.rows.push_back(
         {.process = process,
          .stack = static_cast<uint32_t>(aggregate_.stacks.size() - 1),
-         .count = count,
-         .value_ns = count * kPeriodNs});
+         .values = {count, count * kPeriodNs}});
     aggregate_.samples += count;
-    aggregate_.value_ns += count * kPeriodNs;
+    aggregate_.value += count * kPeriodNs;
     return aggregate_.rows.back();
   }
 

@@ -21,16 +21,25 @@ std::string DescribeLosses(const Aggregate& aggregate, bool is_whole_host) {
                      is_foreign ? ", of any process" : "", total, reasons);
 }
 
+std::string DescribeStacks(const Aggregate& aggregate, ProfileKind kind) {
+  if (kind == ProfileKind::kHeap || kind == ProfileKind::kAllocs) {
+    return fmt::format(
+        "stacks of {} sampled blocks: {} reach their root, {} truncated",
+        aggregate.samples, aggregate.complete, aggregate.truncated);
+  }
+  return fmt::format(
+      "user stacks of {} samples: {} complete, {} mixed, {} truncated, {} none",
+      aggregate.samples, aggregate.complete, aggregate.mixed,
+      aggregate.truncated, aggregate.without_user);
+}
+
 }  // namespace
 
 std::vector<std::string> DescribeQuality(const Aggregate& aggregate,
-                                         bool is_whole_host,
+                                         ProfileKind kind, bool is_whole_host,
                                          const NamingOutcome& naming) {
   std::vector<std::string> lines;
-  lines.push_back(fmt::format(
-      "user stacks of {} samples: {} complete, {} mixed, {} truncated, {} none",
-      aggregate.samples, aggregate.complete, aggregate.mixed,
-      aggregate.truncated, aggregate.without_user));
+  lines.push_back(DescribeStacks(aggregate, kind));
   for (const auto& [reason, count] : aggregate.reasons) {
     lines.push_back(
         fmt::format("truncated: {}: {}", ReasonText(reason), count));
@@ -40,9 +49,9 @@ std::vector<std::string> DescribeQuality(const Aggregate& aggregate,
   }
   if (aggregate.periods.size() > 1) {
     std::string periods;
-    for (const auto& [period_ns, samples] : aggregate.periods) {
-      periods += fmt::format("{}{} ns {}", periods.empty() ? "" : ", ",
-                             period_ns, samples);
+    for (const auto& [period, samples] : aggregate.periods) {
+      periods += fmt::format("{}{} ns {}", periods.empty() ? "" : ", ", period,
+                             samples);
     }
     lines.push_back("mixed sampling periods: " + periods);
   }

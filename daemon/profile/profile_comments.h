@@ -21,7 +21,7 @@ struct NamingOutcome {
 };
 
 std::vector<std::string> DescribeQuality(const Aggregate& aggregate,
-                                         bool is_whole_host,
+                                         ProfileKind kind, bool is_whole_host,
                                          const NamingOutcome& naming);
 
 }  // namespace pprofd

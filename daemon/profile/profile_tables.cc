@@ -7,15 +7,14 @@
 
 namespace pprofd {
 
-void ProfileTables::AddSampleType(std::string_view type,
-                                  std::string_view unit) {
-  profile_.sample_types.push_back({strings_.Add(type), strings_.Add(unit)});
-}
-
-void ProfileTables::SetPeriod(std::string_view type, std::string_view unit,
-                              int64_t period) {
-  profile_.period_type = {strings_.Add(type), strings_.Add(unit)};
+void ProfileTables::SetKind(const ProfileKindInfo& kind, int64_t period) {
+  for (const ValueType& type : kind.value_types) {
+    profile_.sample_types.push_back(Add(type));
+  }
+  profile_.period_type = Add(kind.period_type);
   profile_.period = period;
+  profile_.default_sample_type = strings_.Add(kind.default_sample_type);
+  profile_.drop_frames = strings_.Add(kind.drop_frames);
 }
 
 void ProfileTables::AddComment(std::string_view text) {
@@ -92,9 +91,11 @@ std::vector<uint32_t> ProfileTables::AddLocations(
 
 void ProfileTables::AddSamples(const SampleSet& samples) {
   profile_.samples.reserve(samples.samples().size());
+  auto types = static_cast<ptrdiff_t>(profile_.sample_types.size());
   for (const SampleSet::Sample& sample : samples.samples()) {
+    auto first = sample.values.begin();
     profile_.samples.push_back({.locations = samples.sequence(sample.sequence),
-                                .values = {sample.count, sample.value_ns},
+                                .values = {first, first + types},
                                 .labels = Labels(sample.labels)});
   }
 }
@@ -102,6 +103,10 @@ void ProfileTables::AddSamples(const SampleSet& samples) {
 Profile ProfileTables::Take() && {
   profile_.strings = std::move(strings_).Take();
   return std::move(profile_);
+}
+
+ProfileValueType ProfileTables::Add(const ValueType& type) {
+  return {strings_.Add(type.type), strings_.Add(type.unit)};
 }
 
 uint32_t ProfileTables::FunctionIndex(const SymbolLine& line) {
@@ -136,6 +141,9 @@ std::vector<ProfileLabel> ProfileTables::Labels(const SampleLabels& labels) {
   add_number("cpu", labels.cpu);
   if (labels.cgroup_id != 0) {
     add_text("cgroup", std::to_string(labels.cgroup_id));
+  }
+  if (labels.block_bytes > 0) {
+    shown.push_back({.key = strings_.Add("bytes"), .num = labels.block_bytes});
   }
   return shown;
 }

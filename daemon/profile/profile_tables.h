@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "daemon/model/profile.h"
+#include "daemon/model/profile_kind.h"
 #include "daemon/profile/location_names.h"
 #include "daemon/profile/location_table.h"
 #include "daemon/profile/sample_set.h"
@@ -25,8 +26,8 @@ namespace pprofd {
 
 class ProfileTables {
  public:
-  void AddSampleType(std::string_view type, std::string_view unit);
-  void SetPeriod(std::string_view type, std::string_view unit, int64_t period);
+  // Sample types, period type and defaults.
+  void SetKind(const ProfileKindInfo& kind, int64_t period);
   void AddComment(std::string_view text);
 
   void AddMappings(const AddressSpace& space, const LocationNames& names,
@@ -40,6 +41,7 @@ class ProfileTables {
   Profile Take() &&;
 
  private:
+  ProfileValueType Add(const ValueType& type);
   uint32_t FunctionIndex(const SymbolLine& line);
   std::vector<ProfileLabel> Labels(const SampleLabels& labels);
 

@@ -1,6 +1,7 @@
 #include "daemon/profile/sample_collector.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <string_view>
 
@@ -50,13 +51,12 @@ void SampleCollector::Collect(const Aggregate& aggregate,
     SampleSet::Sample sample{
         .sequence = SequenceOf(aggregate, row, options.include_kernel),
         .labels = LabelsOf(row, shown, is_whole_host),
-        .count = row.count,
-        .value_ns = row.value_ns};
+        .values = row.values};
     Weigh(sample);
     samples_.AddSample(sample);
   }
   int64_t lost = CountOwnLosses(aggregate, is_whole_host);
-  if (lost > 0) AddLosses(lost, meta.period_ns);
+  if (lost > 0) AddLosses(lost, meta.period);
 }
 
 const ProcessInfo* SampleCollector::FindProcess(const ProcessKey& key) {
@@ -82,7 +82,7 @@ void SampleCollector::ChooseAddressSpace(const Aggregate& aggregate,
   }
   std::map<ProcessKey, int64_t> totals;
   for (const AggregateRow& row : aggregate.rows) {
-    totals[row.process] += row.count;
+    totals[row.process] += row.values[0];
   }
   std::vector<std::pair<ProcessKey, int64_t>> heaviest(totals.begin(),
                                                        totals.end());
@@ -147,21 +147,21 @@ SampleLabels SampleCollector::LabelsOf(const AggregateRow& row,
   if (shown.tid) labels.tid = row.tid;
   if (shown.cpu) labels.cpu = row.cpu;
   if (shown.cgroup) labels.cgroup_id = row.cgroup_id;
+  labels.block_bytes = row.block_bytes;
   return labels;
 }
 
-void SampleCollector::AddLosses(int64_t count, int64_t period_ns) {
+void SampleCollector::AddLosses(int64_t count, int64_t period) {
   SampleSet::Sample sample{.sequence = samples_.AddSequence(
                                {locations_.InternText("[lost samples]")}),
                            .labels = {},
-                           .count = count,
-                           .value_ns = count * period_ns};
+                           .values = {count, count * period}};
   samples_.AddSample(sample);
 }
 
 void SampleCollector::Weigh(const SampleSet::Sample& sample) {
   for (uint32_t location : samples_.sequence(sample.sequence)) {
-    locations_.locations()[location].weight += sample.count;
+    locations_.locations()[location].weight += std::abs(sample.values[0]);
   }
 }
 

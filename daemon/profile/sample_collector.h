@@ -56,7 +56,7 @@ class SampleCollector {
                       bool include_kernel);
   SampleLabels LabelsOf(const AggregateRow& row, const Shown& shown,
                         bool is_whole_host);
-  void AddLosses(int64_t count, int64_t period_ns);
+  void AddLosses(int64_t count, int64_t period);
   void Weigh(const SampleSet::Sample& sample);
 
   ProcessSource& processes_;

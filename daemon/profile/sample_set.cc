@@ -6,6 +6,13 @@
 #include <utility>
 
 namespace pprofd {
+namespace {
+
+void Add(const SampleValues& from, SampleValues& to) {
+  for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+}
+
+}  // namespace
 
 uint32_t SampleSet::AddSequence(std::vector<uint32_t> locations) {
   sequences_.push_back(std::move(locations));
@@ -41,8 +48,7 @@ void SampleSet::Canonicalize(std::span<const uint32_t> order) {
   for (const Sample& sample : samples_) {
     if (kept > 0 && samples_[kept - 1].sequence == sample.sequence &&
         samples_[kept - 1].labels == sample.labels) {
-      samples_[kept - 1].count += sample.count;
-      samples_[kept - 1].value_ns += sample.value_ns;
+      Add(sample.values, samples_[kept - 1].values);
     } else {
       samples_[kept++] = sample;
     }

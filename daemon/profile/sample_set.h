@@ -25,6 +25,7 @@ struct SampleLabels {
   int32_t tid = -1;
   int64_t cpu = -1;
   uint64_t cgroup_id = 0;
+  int64_t block_bytes = 0;  // 0 = not shown
   auto operator<=>(const SampleLabels&) const = default;
 };
 
@@ -33,8 +34,7 @@ class SampleSet {
   struct Sample {
     uint32_t sequence = 0;
     SampleLabels labels;
-    int64_t count = 0;
-    int64_t value_ns = 0;
+    SampleValues values{};
   };
 
   // Keeps a stack, leaf first; its number.

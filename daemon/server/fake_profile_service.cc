@@ -7,7 +7,7 @@ const std::vector<ProcessRow>& Processes() {
   static const std::vector<ProcessRow> processes = {
       {2, "kthreadd", "", "", 0.5, 1, true, false},
       {7, "worker", "/usr/bin/worker", "worker --threads 4", 150.0, 5, false,
-       false},
+       false, 3},
       {9, "<b>&'\"", "/tmp/<script>", "x <script>alert(1)</script>", 1.0, 1,
        false, false},
       {8, "gone", "/usr/bin/gone", "gone", 0, 0, false, true},
@@ -154,6 +154,41 @@ Result<EncodedProfile> FakeProfileService::QueryHistory(
   last_history_ = request;
   last_render_ = options;
   return EncodedProfile{Body(options), false};
+}
+
+class FakeProfileService::FakeWatch : public HeapWatch {
+ public:
+  explicit FakeWatch(bool is_new) : HeapWatch(is_new) {}
+};
+
+Result<std::unique_ptr<HeapWatch>> FakeProfileService::WatchHeap(
+    const HeapRequest& request) {
+  std::lock_guard lock(mutex_);
+  if (!start_status_.ok()) return start_status_;
+  if (request.pid == kKernelPid) {
+    return Status(StatusCode::kUnsupported, "a kernel thread has no heap");
+  }
+  if (request.pid != kPid) return NotFound(request.pid);
+  last_heap_ = request;
+  return std::unique_ptr<HeapWatch>(std::make_unique<FakeWatch>(watch_is_new_));
+}
+
+bool FakeProfileService::TargetExited(const HeapWatch&) {
+  return Locked(&FakeProfileService::target_exited_);
+}
+
+Result<EncodedProfile> FakeProfileService::RenderHeap(
+    const HeapWatch&, const HeapView& view, const RenderOptions& options) {
+  std::lock_guard lock(mutex_);
+  last_view_ = view;
+  last_render_ = options;
+  ++finished_;
+  return EncodedProfile{view.is_text ? "heap profile: " : Body(options), false};
+}
+
+void FakeProfileService::SetWatchIsNew(bool is_new) {
+  std::lock_guard lock(mutex_);
+  watch_is_new_ = is_new;
 }
 
 std::vector<std::pair<uint64_t, std::string>> FakeProfileService::LookUpSymbols(

@@ -39,6 +39,12 @@ class FakeProfileService : public ProfileService {
                                        const RenderOptions& options) override;
   Result<EncodedProfile> QueryHistory(const HistoryRequest& request,
                                       const RenderOptions& options) override;
+  Result<std::unique_ptr<HeapWatch>> WatchHeap(
+      const HeapRequest& request) override;
+  bool TargetExited(const HeapWatch& watch) override;
+  Result<EncodedProfile> RenderHeap(const HeapWatch& watch,
+                                    const HeapView& view,
+                                    const RenderOptions& options) override;
   std::vector<std::pair<uint64_t, std::string>> LookUpSymbols(
       int32_t pid, const std::vector<uint64_t>& addresses) override;
   std::string HostDescription() override { return "host=test kernel=6.1"; }
@@ -65,6 +71,12 @@ class FakeProfileService : public ProfileService {
   RenderOptions last_render() const {
     return Locked(&FakeProfileService::last_render_);
   }
+  // Watches begin new from now on, or do not.
+  void SetWatchIsNew(bool is_new);
+  HeapRequest last_heap() const {
+    return Locked(&FakeProfileService::last_heap_);
+  }
+  HeapView last_view() const { return Locked(&FakeProfileService::last_view_); }
   int explained() const { return Locked(&FakeProfileService::explained_); }
   int32_t last_symbol_pid() const {
     return Locked(&FakeProfileService::last_symbol_pid_);
@@ -72,6 +84,7 @@ class FakeProfileService : public ProfileService {
 
  private:
   class FakeCapture;
+  class FakeWatch;
 
   template <typename T>
   T Locked(T FakeProfileService::* field) const {
@@ -93,6 +106,9 @@ class FakeProfileService : public ProfileService {
   CaptureRequest last_capture_;
   std::optional<HistoryRequest> last_history_;
   RenderOptions last_render_;
+  bool watch_is_new_ = false;
+  HeapRequest last_heap_;
+  HeapView last_view_;
   int32_t last_symbol_pid_ = 0;
 };
 

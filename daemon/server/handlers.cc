@@ -30,6 +30,12 @@ constexpr ProfileLink kCpuLinks[] = {
     {"from=-30s&format=collapsed", "the last 30 seconds as collapsed stacks"},
 };
 
+constexpr ProfileLink kHeapLinks[] = {
+    {"debug=1", "as text, with memory statistics"},
+    {"seconds=30", "what changes in the next 30 seconds"},
+    {"from=-5m", "what changed in the last 5 minutes, as far as tracked"},
+};
+
 constexpr ProfileLink kWhyLinks[] = {{"format=json", "the same as JSON"}};
 
 HttpResponse NoSuchProcess(int32_t pid) {
@@ -73,14 +79,27 @@ HttpResponse Page(std::string html) {
   return response;
 }
 
-HttpResponse ProfileAnswer(ProfileFormat format, std::string body) {
-  if (format == ProfileFormat::kCollapsed) {
-    return Answer(kTextPlain, std::move(body));
-  }
+HttpResponse ProfileAnswer(std::string_view name, bool is_text,
+                           std::string body) {
+  if (is_text) return Answer(kTextPlain, std::move(body));
   HttpResponse response = Answer(kOctetStream, std::move(body));
-  response.headers.emplace_back("Content-Disposition",
-                                "attachment; filename=\"profile\"");
+  response.headers.emplace_back(
+      "Content-Disposition", fmt::format("attachment; filename=\"{}\"", name));
   return response;
+}
+
+HttpResponse CpuAnswer(const ProfileParams& params, std::string body) {
+  return ProfileAnswer("profile",
+                       params.render.format == ProfileFormat::kCollapsed,
+                       std::move(body));
+}
+
+HttpResponse HeapAnswer(const HeapParams& params, std::string body) {
+  return ProfileAnswer(
+      fmt::format("{}{}", Describe(params.view.kind).name,
+                  params.view.is_delta ? "-delta" : ""),
+      params.view.is_text || params.render.format == ProfileFormat::kCollapsed,
+      std::move(body));
 }
 
 std::string WithQuery(std::string path, const RequestTarget& target) {
@@ -104,11 +123,20 @@ Result<int32_t> RequestedPid(const PprofRoute& route, const Query& query) {
 
 const Handlers::Endpoint Handlers::kEndpoints[] = {
     {"", &Handlers::Index, false, {}, {}},
+    {"allocs", &Handlers::Allocs, false,
+     "Who asks for memory: all blocks allocated since tracking began, sampled. "
+     "The same data as heap.",
+     kHeapLinks},
     {"cmdline",
      &Handlers::CommandLine,
      false,
      "The command line, its arguments separated by NUL.",
      {}},
+    {"heap", &Handlers::Heap, false,
+     "Who holds memory: sampled blocks that were allocated since tracking "
+     "began "
+     "and not freed. Asking begins the tracking.",
+     kHeapLinks},
     {"profile", &Handlers::CpuProfile, false,
      "Where CPU time goes. Samples for 30 seconds before it answers, unless "
      "seconds= says otherwise; from= and to= answer from history.",
@@ -134,12 +162,14 @@ const Handlers::Endpoint* Handlers::FindEndpoint(std::string_view name) {
   return found == std::end(kEndpoints) ? nullptr : found;
 }
 
-std::vector<ProfileRow> Handlers::ListedRows() {
+std::vector<ProfileRow> Handlers::ListedRows(const ProcessRow& process) {
   std::vector<ProfileRow> rows;
   for (const Endpoint& endpoint : kEndpoints) {
     if (endpoint.description.empty()) continue;
+    bool is_heap = endpoint.name == "heap" || endpoint.name == "allocs";
     // Endpoints that are no snapshots count nothing, as in Go.
-    rows.push_back({endpoint.name, endpoint.description, 0, endpoint.links});
+    rows.push_back({endpoint.name, endpoint.description,
+                    is_heap ? process.heap_records : 0, endpoint.links});
   }
   return rows;
 }
@@ -239,8 +269,8 @@ asio::awaitable<HttpResponse> Handlers::ProcessIndex(const Call& call) {
                     ProcessText(process, diagnostics, service->HostCounters(),
                                 description));
     }
-    return Page(
-        ProcessPage(process, ListedRows(), is_path_form, host, description));
+    return Page(ProcessPage(process, ListedRows(process), is_path_form, host,
+                            description));
   };
   Result<HttpResponse> page = co_await Ask<HttpResponse>(std::move(work));
   if (!page.ok()) co_return ProcessError(page.status(), pid);
@@ -290,7 +320,8 @@ asio::awaitable<HttpResponse> Handlers::CpuProfile(const Call& call) {
       call.target.query, pid, clock_->Wall(), options_.limits);
   if (!params.ok()) co_return TextError(400, params.status().message());
   if (call.is_head) {
-    HttpResponse head = co_await ProbeProfile(*params);
+    HttpResponse head = co_await ProbeProfile(pid, params->history.has_value(),
+                                              CpuAnswer(*params, ""));
     co_return head;
   }
   Result<EncodedProfile> profile =
@@ -304,7 +335,70 @@ asio::awaitable<HttpResponse> Handlers::CpuProfile(const Call& call) {
   if (pid != 0) {
     recent_pids_.Remember(call.request->client, pid, clock_->Boot());
   }
-  co_return ProfileAnswer(params->render.format, std::move(profile->body));
+  co_return CpuAnswer(*params, std::move(profile->body));
+}
+
+asio::awaitable<HttpResponse> Handlers::Heap(const Call& call) {
+  HttpResponse response = co_await HeapProfile(call, ProfileKind::kHeap);
+  co_return response;
+}
+
+asio::awaitable<HttpResponse> Handlers::Allocs(const Call& call) {
+  HttpResponse response = co_await HeapProfile(call, ProfileKind::kAllocs);
+  co_return response;
+}
+
+asio::awaitable<HttpResponse> Handlers::HeapProfile(const Call& call,
+                                                    ProfileKind kind) {
+  if (!call.pid.ok()) co_return TextError(400, call.pid.status().message());
+  int32_t pid = *call.pid;
+  if (pid == 0) co_return TextError(400, "pid parameter is required");
+  Result<HeapParams> params = ParseHeapParams(call.target.query, pid, kind,
+                                              clock_->Wall(), options_.limits);
+  if (!params.ok()) co_return TextError(400, params.status().message());
+  if (call.is_head) {
+    HttpResponse head =
+        co_await ProbeProfile(pid, false, HeapAnswer(*params, ""));
+    co_return head;
+  }
+  Result<EncodedProfile> profile = co_await MeasureHeap(*params);
+  if (!profile.ok()) co_return ProfileError(profile.status(), pid);
+  recent_pids_.Remember(call.request->client, pid, clock_->Boot());
+  co_return HeapAnswer(*params, std::move(profile->body));
+}
+
+asio::awaitable<Result<EncodedProfile>> Handlers::MeasureHeap(
+    HeapParams params) {
+  using OwnedWatch = std::unique_ptr<HeapWatch>;
+  auto start = [service = service_, request = params.request] {
+    return service->WatchHeap(request);
+  };
+  Result<OwnedWatch> begun = co_await Ask<OwnedWatch>(std::move(start));
+  if (!begun.ok()) {
+    co_return begun.status().WithContext(fmt::format(
+        "Could not enable {} profiling", Describe(params.view.kind).name));
+  }
+  std::shared_ptr<HeapWatch> watch = std::move(*begun);
+  std::chrono::milliseconds wait(0);
+  if (watch->is_new()) wait = options_.first_heap_window;
+  if (params.seconds) wait = std::chrono::seconds(*params.seconds);
+  auto has_exited = [service = service_, watch] {
+    return service->TargetExited(*watch);
+  };
+  bool waited = co_await WaitForCapture(
+      has_exited, std::chrono::steady_clock::now() + wait);
+  if (!waited) co_return Status(StatusCode::kIo, "the client left");
+  auto finish = [service = service_, watch, view = params.view,
+                 render = std::move(params.render)] {
+    return service->RenderHeap(*watch, view, render);
+  };
+  Result<EncodedProfile> profile = co_await Ask<EncodedProfile>(
+      std::move(finish), WorkerPool::Admission::kAlways);
+  if (!profile.ok() && profile.status().code() != StatusCode::kTimeout) {
+    co_return Status(StatusCode::kIo, profile.status().message())
+        .WithContext("failed to collect profile");
+  }
+  co_return profile;
 }
 
 asio::awaitable<HttpResponse> Handlers::Why(const Call& call) {
@@ -340,19 +434,19 @@ asio::awaitable<HttpResponse> Handlers::Why(const Call& call) {
   co_return std::move(page).value();
 }
 
-asio::awaitable<HttpResponse> Handlers::ProbeProfile(ProfileParams params) {
-  int32_t pid = params.capture.pid;
+asio::awaitable<HttpResponse> Handlers::ProbeProfile(int32_t pid,
+                                                     bool is_history,
+                                                     HttpResponse answer) {
   if (pid != 0) {
     auto work = [service = service_, pid] {
       return service->DescribeProcess(pid);
     };
     Result<ProcessRow> process = co_await Ask<ProcessRow>(std::move(work));
     if (!process.ok()) co_return ProcessError(process.status(), pid);
-    if (process->exited && !params.history) co_return NoSuchProcess(pid);
+    if (process->exited && !is_history) co_return NoSuchProcess(pid);
   }
-  HttpResponse response = ProfileAnswer(params.render.format, "");
-  response.has_length = false;
-  co_return response;
+  answer.has_length = false;
+  co_return answer;
 }
 
 asio::awaitable<Result<EncodedProfile>> Handlers::Recall(ProfileParams params) {
@@ -376,7 +470,13 @@ asio::awaitable<Result<EncodedProfile>> Handlers::Measure(
   }
   auto end =
       std::chrono::steady_clock::now() + std::chrono::seconds(params.seconds);
-  bool waited = co_await WaitForCapture(**capture, params.capture.pid, end);
+  std::function<bool()> has_exited;
+  if (params.capture.pid != 0) {
+    has_exited = [service = service_, running = capture->get()] {
+      return service->TargetExited(*running);
+    };
+  }
+  bool waited = co_await WaitForCapture(std::move(has_exited), end);
   if (!waited) co_return Status(StatusCode::kIo, "the client left");
   auto finish = [service = service_, running = std::move(*capture),
                  render = std::move(params.render)]() mutable {
@@ -391,17 +491,16 @@ asio::awaitable<Result<EncodedProfile>> Handlers::Measure(
   co_return profile;
 }
 
-asio::awaitable<bool> Handlers::WaitForCapture(const Capture& capture,
-                                               int32_t pid,
+asio::awaitable<bool> Handlers::WaitForCapture(std::function<bool()> has_exited,
                                                WorkerPool::TimePoint end) {
   auto executor = co_await asio::this_coro::executor;
   asio::steady_timer timer(executor);
   for (;;) {
     auto now = std::chrono::steady_clock::now();
     if (now >= end) co_return true;
-    if (pid != 0 && service_->TargetExited(capture)) co_return true;
+    if (has_exited && has_exited()) co_return true;
     timer.expires_at(std::min<WorkerPool::TimePoint>(
-        end, now + (pid != 0 ? options_.exit_poll : options_.slack)));
+        end, now + (has_exited ? options_.exit_poll : options_.slack)));
     auto [error] =
         co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return false;

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -39,6 +40,8 @@ struct HandlerOptions {
   size_t max_jobs = 256;
   // For everything but sampling: waiting for a worker, symbols, encoding.
   std::chrono::milliseconds slack = std::chrono::seconds(30);
+  // How long the first answer about a process's allocations gathers some.
+  std::chrono::milliseconds first_heap_window = std::chrono::seconds(3);
   // How often a capture looks whether its process has exited.
   std::chrono::milliseconds exit_poll = std::chrono::milliseconds(100);
 };
@@ -75,7 +78,7 @@ class Handlers {
   static const Endpoint kEndpoints[];
 
   static const Endpoint* FindEndpoint(std::string_view name);
-  static std::vector<ProfileRow> ListedRows();
+  static std::vector<ProfileRow> ListedRows(const ProcessRow& process);
 
   boost::asio::awaitable<HttpResponse> Dispatch(const Call& call);
 
@@ -85,16 +88,24 @@ class Handlers {
   boost::asio::awaitable<HttpResponse> CommandLine(const Call& call);
   boost::asio::awaitable<HttpResponse> Symbol(const Call& call);
   boost::asio::awaitable<HttpResponse> CpuProfile(const Call& call);
+  boost::asio::awaitable<HttpResponse> Heap(const Call& call);
+  boost::asio::awaitable<HttpResponse> Allocs(const Call& call);
   boost::asio::awaitable<HttpResponse> Why(const Call& call);
 
-  // The headers of a profile, without measuring.
-  boost::asio::awaitable<HttpResponse> ProbeProfile(ProfileParams params);
+  boost::asio::awaitable<HttpResponse> HeapProfile(const Call& call,
+                                                   ProfileKind kind);
+  boost::asio::awaitable<Result<EncodedProfile>> MeasureHeap(HeapParams params);
+
+  // `answer` less its length, if the process can be asked about: the headers of
+  // a profile, without measuring.
+  boost::asio::awaitable<HttpResponse> ProbeProfile(int32_t pid,
+                                                    bool is_history,
+                                                    HttpResponse answer);
   boost::asio::awaitable<Result<EncodedProfile>> Recall(ProfileParams params);
   boost::asio::awaitable<Result<EncodedProfile>> Measure(ProfileParams params);
-  // Waits until `end` or until the captured process is gone. False when the
-  // client left.
-  boost::asio::awaitable<bool> WaitForCapture(const Capture& capture,
-                                              int32_t pid,
+  // Waits until `end` or until `has_exited`, of the process that is measured,
+  // answers true. False when the client left.
+  boost::asio::awaitable<bool> WaitForCapture(std::function<bool()> has_exited,
                                               WorkerPool::TimePoint end);
 
   // Runs `work` on a worker, for at most `slack`.

@@ -128,6 +128,8 @@ TEST_F(HandlersTest, ShowsTheIndexOfOneProcessInTheQueryForm) {
   EXPECT_THAT(response.body,
               HasSubstr("<tr><td>0</td><td><a href='cmdline?debug=1&pid=7'>"
                         "cmdline</a></td></tr>\n"
+                        "<tr><td>3</td><td><a href='heap?debug=1&pid=7'>"
+                        "heap</a></td></tr>\n"
                         "<tr><td>0</td><td><a href='profile?debug=1&pid=7'>"
                         "profile</a></td></tr>\n"));
   EXPECT_THAT(response.body, HasSubstr("href='profile?pid=7&seconds=5'"));
@@ -230,8 +232,8 @@ TEST_F(HandlersTest, AnswersBothUrlFormsAlike) {
 }
 
 TEST_F(HandlersTest, RefusesUnknownNames) {
-  for (const char* name : {"nosuch", "goroutines", "heap", "Profile",
-                           "profile/", "allocs", "%70rofile%2f"}) {
+  for (const char* name : {"nosuch", "goroutines", "Heap", "Profile",
+                           "profile/", "heap/", "%70rofile%2f"}) {
     ExpectError(Get(std::string("/debug/pprof/") + name + "?pid=7"), 404,
                 "Unknown profile");
   }
@@ -241,7 +243,7 @@ TEST_F(HandlersTest, RefusesMissingMalformedAndDeadPids) {
   ExpectError(Get("/debug/pprof/cmdline"), 400, "pid parameter is required");
   ExpectError(Get("/debug/pprof/cmdline?pid="), 400,
               "pid parameter is required");
-  for (const char* endpoint : {"cmdline", "profile", ""}) {
+  for (const char* endpoint : {"cmdline", "profile", "heap", "allocs", ""}) {
     for (const char* pid : {"abc", "0", "-3", "99999999", "0x7", "%207"}) {
       ExpectError(Get(std::string("/debug/pprof/") + endpoint + "?pid=" + pid),
                   400, "invalid value for \"pid\"");
@@ -251,6 +253,80 @@ TEST_F(HandlersTest, RefusesMissingMalformedAndDeadPids) {
   }
   ExpectError(Get("/pid/abc/debug/pprof/profile"), 400,
               "invalid value for \"pid\"");
+}
+
+TEST_F(HandlersTest, SnapshotsOfTheHeapComeAtOnceWhenItIsTracked) {
+  TestResponse heap = Get("/debug/pprof/heap?pid=7&gc=1&rate=1000");
+  EXPECT_EQ(heap.status, 200);
+  EXPECT_EQ(heap.Header("content-disposition"),
+            "attachment; filename=\"heap\"");
+  EXPECT_EQ(service_.last_heap().period_bytes, 1000u);
+  EXPECT_FALSE(service_.last_view().is_delta);
+  TestResponse allocs = Get("/pid/7/debug/pprof/allocs");
+  EXPECT_EQ(allocs.Header("content-disposition"),
+            "attachment; filename=\"allocs\"");
+  EXPECT_EQ(service_.last_view().kind, ProfileKind::kAllocs);
+  EXPECT_EQ(service_.last_heap().period_bytes, 0u);
+}
+
+TEST_F(HandlersTest, TheFirstAnswerAboutAHeapGathersSome) {
+  options_.first_heap_window = milliseconds(300);
+  service_.SetWatchIsNew(true);
+  auto start = steady_clock::now();
+  EXPECT_EQ(Get("/debug/pprof/heap?pid=7").status, 200);
+  EXPECT_GE(steady_clock::now() - start, milliseconds(300));
+}
+
+TEST_F(HandlersTest, HeapDifferencesTakeTheirTimeOrEndWithTheProcess) {
+  auto start = steady_clock::now();
+  TestResponse delta = Get("/debug/pprof/heap?pid=7&seconds=1&seconds=9");
+  EXPECT_EQ(delta.Header("content-disposition"),
+            "attachment; filename=\"heap-delta\"");
+  EXPECT_TRUE(service_.last_view().is_delta);
+  EXPECT_GE(steady_clock::now() - start, milliseconds(1000));
+  auto client = Begin("/debug/pprof/allocs?pid=7&seconds=30");
+  service_.LetTargetExit();
+  EXPECT_EQ(client->Read().Header("content-disposition"),
+            "attachment; filename=\"allocs-delta\"");
+}
+
+TEST_F(HandlersTest, HeapTextIsNoAttachment) {
+  TestResponse text = Get("/debug/pprof/heap?pid=7&debug=1");
+  EXPECT_EQ(text.Header("content-type"), kUtf8Text);
+  EXPECT_EQ(text.headers.count("content-disposition"), 0u);
+  EXPECT_TRUE(service_.last_view().is_text);
+  Get("/debug/pprof/heap?pid=7&debug=abc");
+  EXPECT_FALSE(service_.last_view().is_text);
+}
+
+TEST_F(HandlersTest, HeapParametersAreCheckedInGosOrder) {
+  for (const char* seconds : {"0", "-1", "abc", "1.5", "0x1"}) {
+    ExpectError(
+        Get(std::string("/debug/pprof/heap?pid=7&debug=1&seconds=") + seconds),
+        400, "invalid value for \"seconds\" - must be a positive integer");
+  }
+  ExpectError(Get("/debug/pprof/heap?pid=7&seconds=1&debug=1"), 400,
+              "seconds and debug params are incompatible");
+  ExpectError(Get("/debug/pprof/heap?pid=7&seconds=99999"), 400,
+              "invalid value for \"seconds\" - must be at most 3600");
+  ExpectError(Get("/debug/pprof/heap?pid=7&seconds=1&from=-5m"), 400,
+              "seconds and from params are incompatible");
+  ExpectError(Get("/debug/pprof/heap?pid=7&rate=0"), 400,
+              "invalid value for \"rate\" - must be bytes between 1 and "
+              "1073741824");
+  ExpectError(Get("/debug/pprof/heap"), 400, "pid parameter is required");
+  ExpectError(Get("/debug/pprof/heap?pid=2"), 500,
+              "Could not enable heap profiling: a kernel thread has no heap");
+  service_.FailStart(Status(StatusCode::kExhausted, "too many"));
+  EXPECT_EQ(Get("/debug/pprof/heap?pid=7").status, 503);
+}
+
+TEST_F(HandlersTest, HeadOfAHeapTracksNothing) {
+  TestResponse head = Fetch(port(), "/debug/pprof/heap?pid=7", "HEAD");
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.Header("content-disposition"),
+            "attachment; filename=\"heap\"");
+  EXPECT_EQ(service_.last_heap().pid, 0);
 }
 
 TEST_F(HandlersTest, AllowsPostOnSymbolOnly) {

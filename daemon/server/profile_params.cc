@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kDefaultSeconds = 30;
 constexpr int64_t kMaxHz = 1000;
+constexpr int64_t kMaxHeapRate = 1 << 30;
 constexpr std::array<std::string_view, 6> kLabels = {"tid", "comm", "thread",
                                                      "cpu", "pid",  "cgroup"};
 
@@ -27,6 +28,22 @@ Result<int64_t> ParseSeconds(const Query& query, int64_t max_seconds) {
   if (seconds <= 0) seconds = std::min(kDefaultSeconds, max_seconds);
   if (seconds > max_seconds) {
     return InvalidValue("seconds", "at most " + std::to_string(max_seconds));
+  }
+  return seconds;
+}
+
+// Of snapshots, as strict as Go; none when absent.
+Result<std::optional<int64_t>> ParseDeltaSeconds(const Query& query,
+                                                 const ProfileLimits& limits) {
+  std::string_view text = query.Get("seconds");
+  if (text.empty()) return std::optional<int64_t>();
+  std::optional<int64_t> seconds = ParseGoInt(text);
+  if (!seconds || *seconds <= 0) {
+    return InvalidValue("seconds", "a positive integer");
+  }
+  if (*seconds > limits.max_seconds) {
+    return InvalidValue("seconds",
+                        "at most " + std::to_string(limits.max_seconds));
   }
   return seconds;
 }
@@ -118,6 +135,37 @@ Result<RenderOptions> ParseRender(const Query& query) {
 }
 
 }  // namespace
+
+Result<HeapParams> ParseHeapParams(const Query& query, int32_t pid,
+                                   ProfileKind kind, WallTime now,
+                                   const ProfileLimits& limits) {
+  HeapParams params;
+  params.request.pid = pid;
+  params.view.kind = kind;
+  ASSIGN_OR_RETURN(params.seconds, ParseDeltaSeconds(query, limits));
+  params.view.is_delta = params.seconds.has_value();
+  params.view.is_text = DebugLevel(query) > 0;
+  if (params.view.is_delta && params.view.is_text) {
+    return Status(StatusCode::kInvalid,
+                  "seconds and debug params are incompatible");
+  }
+  if (std::string_view rate = query.Get("rate"); !rate.empty()) {
+    std::optional<int64_t> value = ParseGoInt(rate);
+    if (!value || *value < 1 || *value > kMaxHeapRate) {
+      return InvalidValue("rate", "bytes between 1 and 1073741824");
+    }
+    params.request.period_bytes = static_cast<uint64_t>(*value);
+  }
+  ASSIGN_OR_RETURN(std::optional<HistoryRequest> history,
+                   ParseHistory(query, pid, now));
+  if (history && params.view.is_delta) {
+    return Status(StatusCode::kInvalid,
+                  "seconds and from params are incompatible");
+  }
+  if (history) params.view.range.emplace(history->from, history->to);
+  ASSIGN_OR_RETURN(params.render, ParseRender(query));
+  return params;
+}
 
 Result<ProfileParams> ParseProfileParams(const Query& query, int32_t pid,
                                          WallTime now,

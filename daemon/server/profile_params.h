@@ -1,7 +1,7 @@
-// ProfileParams: what a request for `profile` asks for.
+// ProfileParams: what a request for a profile asks for.
 //
 // Parameters that Go has are as lenient as Go's; pprofd's own are strict.
-// Thread: pure function, value.
+// Thread: pure functions, values.
 #ifndef DAEMON_SERVER_PROFILE_PARAMS_H_
 #define DAEMON_SERVER_PROFILE_PARAMS_H_
 
@@ -23,6 +23,13 @@ struct ProfileParams {
   RenderOptions render;
 };
 
+struct HeapParams {
+  std::optional<int64_t> seconds;  // a difference over that time
+  HeapRequest request;
+  HeapView view;
+  RenderOptions render;
+};
+
 struct ProfileLimits {
   int64_t max_seconds = 3600;
   uint32_t default_hz = 99;
@@ -33,6 +40,11 @@ struct ProfileLimits {
 Result<ProfileParams> ParseProfileParams(const Query& query, int32_t pid,
                                          WallTime now,
                                          const ProfileLimits& limits);
+
+// For `heap` and `allocs`. REQUIRES: pid != 0.
+Result<HeapParams> ParseHeapParams(const Query& query, int32_t pid,
+                                   ProfileKind kind, WallTime now,
+                                   const ProfileLimits& limits);
 
 }  // namespace pprofd
 

@@ -127,6 +127,16 @@ Result<UnwindTable> SymbolizerClient::BuildTable(int file) {
   return FromWire(reply.table());
 }
 
+Result<AllocatorReport> SymbolizerClient::FindAllocator(int file) {
+  Call call;
+  call.request.mutable_find_allocator();
+  call.file = file;
+  ASSIGN_OR_RETURN(wire::Reply reply,
+                   process_.Run(std::move(call), After(kReadTime)));
+  if (!reply.has_allocator()) return NoReply();
+  return FromWire(reply.allocator());
+}
+
 Result<UnwoundStack> SymbolizerClient::Unwind(
     const RawStack& raw, const std::vector<Mapping>& known,
     const StackUnwinder::FindMapping& find_mapping,

@@ -7,9 +7,10 @@
 // symbolizer saves is as trustworthy as what it answers, and stays.
 // Owns: the process. Borrows: the FileOpener, the SymbolStore.
 // Thread: any; requests take turns, the newest first.
-// Bound: kReadTime for headers and examinations, kTableTime for a table,
-//   kUnwindTime for a stack; kMaxArrivals modules, of the others files are seen
-//   when they are named anew; what names need is up to the caller's deadline.
+// Bound: kReadTime for headers, allocators and examinations, kTableTime for a
+//   table, kUnwindTime for a stack; kMaxArrivals modules, of the others files
+//   are seen when they are named anew; what names need is up to the caller's
+//   deadline.
 // Fails: as SymbolizerProcess says, or as the file is: Corrupt, Unsupported.
 #ifndef DAEMON_SYMBOLIZER_CLIENT_SYMBOLIZER_CLIENT_H_
 #define DAEMON_SYMBOLIZER_CLIENT_SYMBOLIZER_CLIENT_H_
@@ -24,6 +25,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "daemon/model/allocator_report.h"
 #include "daemon/model/module.h"
 #include "daemon/model/profile_service.h"  // DemangleStyle
 #include "daemon/model/sample.h"
@@ -72,6 +74,8 @@ class SymbolizerClient {
   BuildId DescribeModule(Module* module);
   Result<ElfDescription> Describe(int file);
   Result<UnwindTable> BuildTable(int file);
+  // What the file has to do with allocating memory.
+  Result<AllocatorReport> FindAllocator(int file);
   // See StackUnwinder. The functions are called during the call only, and must
   // not use this client: it is at work.
   Result<UnwoundStack> Unwind(const RawStack& raw,

@@ -106,6 +106,21 @@ TEST_F(SymbolizerClientTest, BuildsTheTableThatWouldBeBuiltHere) {
   EXPECT_EQ(there->stats.covered_bytes, here->stats.covered_bytes);
 }
 
+TEST_F(SymbolizerClientTest, FindsTheSlotsOfAProgramThatAllocates) {
+  Result<AllocatorReport> found = client_->FindAllocator(own_.get());
+  ASSERT_TRUE(found.ok()) << found.status().ToString();
+  EXPECT_EQ(found->family, "");
+  EXPECT_FALSE(found->is_static);
+  EXPECT_TRUE(found->has_symbols);
+  EXPECT_FALSE(found->slots.empty());
+}
+
+TEST_F(SymbolizerClientTest, SaysWhyAFileProvidesNoAllocator) {
+  UniqueFd file(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(client_->FindAllocator(file.get()).status().code(),
+            StatusCode::kUnsupported);
+}
+
 TEST_F(SymbolizerClientTest, NamesAddresses) {
   ModuleSymbols names = NameKnown();
   EXPECT_EQ(names.problem, "");

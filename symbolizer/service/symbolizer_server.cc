@@ -7,6 +7,7 @@
 
 #include "daemon/base/memory_policy.h"
 #include "daemon/unwind/table_identity.h"
+#include "symbolizer/allocator_functions.h"
 #include "symbolizer/elf_file.h"
 
 namespace pprofd {
@@ -52,6 +53,11 @@ Result<UnwindTable> BuildTableOf(int file) {
 Result<UnwindTableStats> CountSourcesOf(int file) {
   ASSIGN_OR_RETURN(MemoryMap map, MapFile(file));
   return CountUnwindSources(Bytes(map));
+}
+
+Result<AllocatorReport> FindAllocatorOf(int file) {
+  ASSIGN_OR_RETURN(MemoryMap map, MapFile(file));
+  return FindAllocatorFunctions(Bytes(map));
 }
 
 }  // namespace
@@ -121,6 +127,8 @@ void SymbolizerServer::Do(const wire::Request& request, wire::Reply* reply) {
       return Do(request.save_names(), reply);
     case Kind::kExamine:
       return Do(request.examine(), reply);
+    case Kind::kFindAllocator:
+      return FindAllocator(reply);
     case Kind::kAnswer:
     case Kind::KIND_NOT_SET:
       break;
@@ -232,6 +240,15 @@ void SymbolizerServer::Do(const wire::SaveNames& save, wire::Reply* reply) {
     symbolizer_->SaveSome(std::chrono::steady_clock::now() + kSaveTime);
   }
   reply->mutable_saved();
+}
+
+void SymbolizerServer::FindAllocator(wire::Reply* reply) {
+  Result<AllocatorReport> report = FindAllocatorOf(file());
+  if (report.ok()) {
+    ToWire(*report, reply->mutable_allocator());
+  } else {
+    ToWire(report.status(), reply->mutable_failure());
+  }
 }
 
 Result<SymbolizerServer::Answered> SymbolizerServer::Ask(

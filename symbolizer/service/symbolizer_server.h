@@ -66,6 +66,7 @@ class SymbolizerServer : private FileOpener, private SymbolStore {
   void Do(const wire::Report& report, wire::Reply* reply);
   void Do(const wire::Examine& examine, wire::Reply* reply);
   void Do(const wire::SaveNames& save, wire::Reply* reply);
+  void FindAllocator(wire::Reply* reply);
   void GiveMemoryBack();
   std::optional<Mapping> AskMapping(VirtualAddr address);
   ModuleRef AskModule(ModuleId module);

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "symbolizer/allocator_functions.h"
+#include "symbolizer/probe_point.h"
+
 namespace pprofd {
 namespace {
 
@@ -10,6 +13,8 @@ constexpr size_t kMaxSegments = 4096;
 constexpr size_t kMaxBuildIdBytes = 64;
 constexpr size_t kMaxMessageBytes = 1024;
 constexpr size_t kMaxAttempts = 256;
+constexpr size_t kMaxAllocatorNameBytes = 255;
+constexpr uint32_t kDwarfRegisters = 16;
 
 Status Senseless(const char* what) {
   return Status(StatusCode::kCorrupt,
@@ -48,6 +53,36 @@ UnwindTableStats FromWire(const wire::TableStats& in) {
                                   static_cast<size_t>(in.rows_by_kind_size()));
   std::copy_n(in.rows_by_kind().begin(), kinds, stats.rows_by_kind.begin());
   return stats;
+}
+
+// True if a uprobe there is one on that function.
+bool IsProbeOf(const wire::Allocator::Function& in) {
+  return in.probe() >= in.entry() &&
+         in.probe() - in.entry() < ProbePoint::kMaxBytes;
+}
+
+Result<AllocatorFunction> FromWire(const wire::Allocator::Function& in) {
+  AllocatorFunction function{.name = in.name(),
+                             .kind = in.kind(),
+                             .entry = {in.entry()},
+                             .probe = {in.probe()},
+                             .is_emulated = in.is_emulated()};
+  if (in.name().empty() || in.name().size() > kMaxAllocatorNameBytes) {
+    return Senseless("the name of an allocator's function");
+  }
+  if (in.kind() < PPROFD_HEAP_MALLOC || in.kind() > PPROFD_HEAP_LAST_KIND) {
+    return Senseless("the kind of an allocator's function");
+  }
+  if (!IsProbeOf(in)) return Senseless("the place of a probe");
+  if (static_cast<size_t>(in.registers_size()) != function.registers.size()) {
+    return Senseless("the number of registers");
+  }
+  for (size_t i = 0; i < function.registers.size(); ++i) {
+    uint32_t number = in.registers(static_cast<int>(i));
+    if (number >= kDwarfRegisters) return Senseless("a register");
+    function.registers[i] = static_cast<uint8_t>(number);
+  }
+  return function;
 }
 
 }  // namespace
@@ -288,6 +323,52 @@ Examination FromWire(const wire::Sources& in) {
   examination.table = FromWire(in.table());
   examination.table_problem = Cut(in.table_problem());
   return examination;
+}
+
+void ToWire(const AllocatorReport& report, wire::Allocator* out) {
+  out->set_family(report.family);
+  for (const AllocatorFunction& function : report.functions) {
+    auto* added = out->add_functions();
+    added->set_name(function.name);
+    added->set_kind(function.kind);
+    added->set_entry(function.entry.value);
+    added->set_probe(function.probe.value);
+    added->set_is_emulated(function.is_emulated);
+    for (uint8_t number : function.registers) added->add_registers(number);
+  }
+  for (const AllocatorSlot& slot : report.slots) {
+    auto* added = out->add_slots();
+    added->set_name(slot.name);
+    added->set_address(slot.address.value);
+  }
+  out->set_is_static(report.is_static);
+  out->set_has_symbols(report.has_symbols);
+}
+
+Result<AllocatorReport> FromWire(const wire::Allocator& in) {
+  if (static_cast<size_t>(in.functions_size()) > kMaxAllocatorFunctions ||
+      static_cast<size_t>(in.slots_size()) > kMaxAllocatorSlots) {
+    return Senseless("sizes of an allocator");
+  }
+  if (in.family().size() > kMaxAllocatorNameBytes ||
+      in.family().empty() != (in.functions_size() == 0)) {
+    return Senseless("the family of an allocator");
+  }
+  AllocatorReport report;
+  report.family = in.family();
+  report.is_static = in.is_static();
+  report.has_symbols = in.has_symbols();
+  for (const auto& added : in.functions()) {
+    ASSIGN_OR_RETURN(AllocatorFunction function, FromWire(added));
+    report.functions.push_back(std::move(function));
+  }
+  for (const auto& slot : in.slots()) {
+    if (slot.name().empty() || slot.name().size() > kMaxAllocatorNameBytes) {
+      return Senseless("the name of a slot");
+    }
+    report.slots.push_back({slot.name(), {slot.address()}});
+  }
+  return report;
 }
 
 }  // namespace pprofd

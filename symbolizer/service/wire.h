@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daemon/base/status.h"
+#include "daemon/model/allocator_report.h"
 #include "daemon/model/module.h"
 #include "daemon/model/sample.h"
 #include "daemon/unwind/stack_unwinder.h"
@@ -59,6 +60,9 @@ Result<ModuleSymbols> FromWire(wire::Names message, size_t wanted);
 void ToWire(const SourceReport& report, wire::Sources* out);
 void ToWire(const Examination& examination, wire::Sources* out);
 Examination FromWire(const wire::Sources& in);
+
+void ToWire(const AllocatorReport& report, wire::Allocator* out);
+Result<AllocatorReport> FromWire(const wire::Allocator& in);
 
 }  // namespace pprofd
 

@@ -137,6 +137,91 @@ TEST(Wire, RefusesAStackWithoutAResult) {
   EXPECT_FALSE(FromWire(wire::UnwoundStack()).ok());
 }
 
+wire::Allocator SomeAllocator() {
+  AllocatorReport report;
+  report.family = "glibc";
+  report.functions = {{.name = "malloc",
+                       .kind = PPROFD_HEAP_MALLOC,
+                       .entry = {0x1000},
+                       .probe = {0x1003},
+                       .is_emulated = true,
+                       .registers = {0, 4, 1}},
+                      {.name = "free",
+                       .kind = PPROFD_HEAP_FREE,
+                       .entry = {0x2000},
+                       .probe = {0x2000},
+                       .registers = {5, 4, 1}}};
+  report.slots = {{"calloc", {0x4000}}};
+  report.has_symbols = true;
+  wire::Allocator message;
+  ToWire(report, &message);
+  return message;
+}
+
+TEST(Wire, KeepsAnAllocator) {
+  Result<AllocatorReport> received = FromWire(SomeAllocator());
+  ASSERT_TRUE(received.ok()) << received.status().ToString();
+  EXPECT_EQ(received->family, "glibc");
+  ASSERT_EQ(received->functions.size(), 2u);
+  const AllocatorFunction& first = received->functions[0];
+  EXPECT_EQ(first.name, "malloc");
+  EXPECT_EQ(first.kind, uint32_t{PPROFD_HEAP_MALLOC});
+  EXPECT_EQ(first.entry, FileOffset{0x1000});
+  EXPECT_EQ(first.probe, FileOffset{0x1003});
+  EXPECT_TRUE(first.is_emulated);
+  EXPECT_EQ(first.registers[0], 0);
+  EXPECT_EQ(first.registers[1], 4);
+  EXPECT_FALSE(received->functions[1].is_emulated);
+  ASSERT_EQ(received->slots.size(), 1u);
+  EXPECT_EQ(received->slots[0].name, "calloc");
+  EXPECT_EQ(received->slots[0].address, ModuleAddr{0x4000});
+  EXPECT_TRUE(received->has_symbols);
+  EXPECT_FALSE(received->is_static);
+}
+
+TEST(Wire, KeepsThatAFileProvidesNoAllocator) {
+  Result<AllocatorReport> received = FromWire(wire::Allocator());
+  ASSERT_TRUE(received.ok());
+  EXPECT_EQ(received->family, "");
+}
+
+TEST(Wire, RefusesProbesThatMakeNoSense) {
+  auto refuses = [](auto change) {
+    wire::Allocator message = SomeAllocator();
+    change(*message.mutable_functions(1));
+    return !FromWire(message).ok();
+  };
+  EXPECT_TRUE(refuses([](auto& f) { f.set_kind(0); }));
+  EXPECT_TRUE(refuses([](auto& f) { f.set_kind(PPROFD_HEAP_LAST_KIND + 1); }));
+  EXPECT_TRUE(refuses([](auto& f) { f.set_registers(0, 16); }));
+  EXPECT_TRUE(refuses([](auto& f) { f.add_registers(0); }));
+  EXPECT_TRUE(refuses([](auto& f) { f.clear_registers(); }));
+  EXPECT_TRUE(refuses([](auto& f) { f.set_probe(f.entry() - 1); }));
+  EXPECT_TRUE(refuses([](auto& f) { f.set_probe(f.entry() + 96); }));
+  EXPECT_TRUE(refuses([](auto& f) { f.set_name(""); }));
+  EXPECT_TRUE(refuses([](auto& f) { f.set_name(std::string(256, 'f')); }));
+}
+
+TEST(Wire, RefusesMoreOfAnAllocatorThanThereMayBe) {
+  wire::Allocator message = SomeAllocator();
+  for (int i = 0; i < 63; ++i) {
+    *message.add_functions() = message.functions(0);
+  }
+  EXPECT_FALSE(FromWire(message).ok());
+  message = SomeAllocator();
+  message.set_family(std::string(256, 'f'));
+  EXPECT_FALSE(FromWire(message).ok());
+  message = SomeAllocator();
+  message.clear_family();
+  EXPECT_FALSE(FromWire(message).ok());
+  message = SomeAllocator();
+  message.mutable_slots(0)->set_name(std::string(256, 's'));
+  EXPECT_FALSE(FromWire(message).ok());
+  message = SomeAllocator();
+  for (int i = 0; i < 4096; ++i) message.add_slots()->set_name("free");
+  EXPECT_FALSE(FromWire(message).ok());
+}
+
 TEST(Wire, KeepsWhatAFailureIs) {
   wire::Failure message;
   ToWire(Status(StatusCode::kUnsupported, "not an ELF file"), &message);

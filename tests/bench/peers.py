@@ -41,9 +41,9 @@ class Pprofd:
         self.client = None
         self.capture = None
 
-    def start_daemon(self):
-        self.daemon = daemon_process.DaemonProcess(self.directory,
-                                                   prefix=self.prefix)
+    def start_daemon(self, config=""):
+        self.daemon = daemon_process.DaemonProcess(
+            self.directory, prefix=self.prefix, config=config)
         self.daemon.wait_until_listening()
         self.client = pprof_client.PprofClient(self.daemon.url)
         return self

@@ -14,13 +14,19 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-SECTIONS = ("bpf", "daemon", "slowdown", "memory", "stacks", "symbolizer")
+SECTIONS = ("bpf", "daemon", "slowdown", "memory", "stacks", "symbolizer",
+            "heap")
+WITH_OTEL = {"slowdown", "stacks"}
+WITHOUT_BENCH_PROGRAMS = {"heap"}
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pprofd", type=pathlib.Path, required=True,
                         help="the daemon, in its build directory")
+    parser.add_argument("--build", type=pathlib.Path,
+                        help="another build directory, for the programs "
+                        "that are measured with it")
     parser.add_argument("--out", type=pathlib.Path, required=True,
                         help="the page to be written")
     parser.add_argument("--rounds", type=int, default=5,
@@ -34,13 +40,18 @@ def parse_arguments():
     return arguments
 
 
-def build_programs(build):
-    subprocess.run(["cmake", "--build", build, "--target", "bench_programs",
-                    "targets"], check=True, stdout=subprocess.DEVNULL)
+def build_programs(build, sections):
+    wanted = ["targets"]
+    if set(sections) - WITHOUT_BENCH_PROGRAMS:
+        wanted.append("bench_programs")
+    subprocess.run(["cmake", "--build", build, "--target", *wanted],
+                   check=True, stdout=subprocess.DEVNULL)
 
 
-def find_otel(build, directory):
+def find_otel(build, directory, sections):
     """(binaries or None, why not)."""
+    if not WITH_OTEL & set(sections):
+        return None, "not asked for"
     import peers
     from waiting import TimedOut
     try:
@@ -57,6 +68,7 @@ def measure(arguments, build, directory, otel):
     import bpf_cost
     import completeness
     import daemon_cost
+    import heap_cost
     import memory
     import peers
     import slowdown
@@ -96,6 +108,10 @@ def measure(arguments, build, directory, otel):
                                             arguments.pprofd.resolve())
             found.measure(arguments.rounds)
             done.append(found)
+        if "heap" in arguments.only:
+            found = heap_cost.HeapCost(directory)
+            found.measure(arguments.rounds)
+            done.append(found)
     finally:
         targets.kill_all()
     return done
@@ -124,7 +140,7 @@ def main():
     arguments = parse_arguments()
     if os.geteuid() != 0:
         sys.exit("run.py: needs root")
-    build = arguments.pprofd.resolve().parent
+    build = (arguments.build or arguments.pprofd.parent).resolve()
     os.environ["PPROFD_BUILD_DIR"] = str(build)
     os.environ["PPROFD_BINARY"] = str(arguments.pprofd.resolve())
     sys.path[:0] = [str(HERE), str(HERE.parent / "live")]
@@ -132,13 +148,13 @@ def main():
     from measuring import describe_machine, load
     from report import Page
 
-    build_programs(build)
+    build_programs(build, arguments.only)
     machine = describe_machine()
     machine["daemon"] = "built " + time.strftime(
         "%Y-%m-%d %H:%M UTC", time.gmtime(arguments.pprofd.stat().st_mtime))
     loads = [load()]
     with tempfile.TemporaryDirectory() as directory:
-        otel, otel_missing = find_otel(build, directory)
+        otel, otel_missing = find_otel(build, directory, arguments.only)
         machine["OTel profiler"] = describe_otel(otel_missing)
         print(f"OTel profiler: {machine['OTel profiler']}", flush=True)
         done = measure(arguments, build, pathlib.Path(directory), otel)

@@ -307,6 +307,38 @@ def stacks(seeds, tree):
                           path.read_bytes())
 
 
+ALLOCATOR = """
+#define FUNCTION(name) void* name(unsigned long a, unsigned long b) { \\
+  static unsigned long used; return used += a * b, (void*)used; }
+void* PREFIX(malloc)(unsigned long a) { return a ? (void*)a : (void*)1; }
+void PREFIX(free)(void* p) { if (p) *(char*)p = 0; }
+FUNCTION(PREFIX(calloc)) FUNCTION(PREFIX(realloc)) FUNCTION(PREFIX(memalign))
+FUNCTION(TELL)
+#ifdef IMPORT
+extern void* aligned_alloc(unsigned long, unsigned long);
+void* (*slot)(unsigned long, unsigned long) = aligned_alloc;
+void* posix(void) { return aligned_alloc(16, 32); }
+#endif
+void _start(void) { PREFIX(free)(PREFIX(malloc)(3)); for (;;) {} }
+"""
+
+
+def allocators(seeds, work):
+    (work / "allocator.c").write_text(ALLOCATOR)
+    library = ["-shared", "-fPIC", "-Wl,-soname,a", "-DIMPORT"]
+    for name, tell, prefix, options in (
+            ("library", "mallocx", "n", library),
+            ("static", "__libc_malloc", "n", ["-static", "-no-pie"]),
+            ("static_pie", "__libc_malloc_impl", "n", ["-static-pie", "-fPIE"]),
+            ("prefixed", "tell", "_rjem_##n", library)):
+        run("gcc", "-O2", "-fno-builtin", "-nostdlib", "-Wl,--build-id=none",
+            "-fno-asynchronous-unwind-tables", "-Wl,-z,noseparate-code",
+            "-Wl,--hash-style=gnu", f"-DPREFIX(n)={prefix}", f"-DTELL={tell}",
+            *options, "allocator.c", "-o", name, cwd=work)
+        run("objcopy", "--remove-section=.comment", work / name)
+        seeds.add("allocator_functions", name, (work / name).read_bytes())
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -319,6 +351,7 @@ def main():
         mini_debug_info(seeds, work)
         debug_link(seeds, work)
         line_program(seeds, work)
+        allocators(seeds, work)
     decompress(seeds)
     texts(seeds)
     expressions(seeds)

@@ -38,6 +38,15 @@ void Check(const UnwoundStack& stack) {
   if (stack.frames.size() > PPROFD_MAX_USER_FRAMES) abort();
 }
 
+void Check(const AllocatorReport& report) {
+  for (const AllocatorFunction& function : report.functions) {
+    if (function.probe < function.entry) abort();
+    for (uint8_t number : function.registers) {
+      if (number >= 16) abort();
+    }
+  }
+}
+
 template <typename Message>
 bool Parse(const uint8_t* data, size_t size, Message& message) {
   return message.ParseFromArray(data, static_cast<int>(size));
@@ -49,7 +58,7 @@ bool Parse(const uint8_t* data, size_t size, Message& message) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace pprofd;
   if (size == 0) return 0;
-  const uint8_t kind = data[0] % 5;
+  const uint8_t kind = data[0] % 6;
   ++data;
   --size;
   if (wire::Names names; kind == 0 && Parse(data, size, names)) {
@@ -66,6 +75,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (wire::Sources message; kind == 4 && Parse(data, size, message)) {
     FromWire(message);
+  }
+  if (wire::Allocator message; kind == 5 && Parse(data, size, message)) {
+    if (auto report = FromWire(message); report.ok()) Check(*report);
   }
   return 0;
 }

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * heap.bpf.c: samples the blocks that a process allocates, and their frees.
+ *
+ * Probes sit on the allocator's functions, a little behind their entry (see
+ * symbolizer/probe_point.h). What is sampled is decided at the entry; the rest
+ * happens where the function returns, as only then the block has an address. A
+ * block's sample is in the ring before the program gets to know the block, so
+ * its free always comes later.
+ */
+#include "heap_sampling.h"
+#include "sample.h"
+
+/* A sampled call, or one that moves a sampled block, on its way. */
+struct pending_call {
+  uint64_t cookie;
+  uint64_t entry;       /* virtual address of the function */
+  uint64_t bytes;       /* 0 = not sampled */
+  uint64_t result_at;   /* posix_memalign: where the block's address will be */
+  uint64_t old_address; /* realloc: of the block that was sampled */
+  uint64_t old_time;    /* 0 = was not */
+  uint64_t keeps_old;   /* bool: the old block stays if there is no new one */
+};
+
+/* By thread. Writer and reader: heap programs of that thread. Full: the oldest
+ * goes, which is a thread that died inside its allocator. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 8192);
+  __type(key, uint64_t);
+  __type(value, struct pending_call);
+} pending_calls SEC(".maps");
+
+/* A register by its DWARF number. */
+static __always_inline uint64_t read_register(const struct pt_regs* regs,
+                                              uint32_t number) {
+  switch (number & 15) {
+    case 0:
+      return regs->rax;
+    case 1:
+      return regs->rdx;
+    case 2:
+      return regs->rcx;
+    case 3:
+      return regs->rbx;
+    case 4:
+      return regs->rsi;
+    case 5:
+      return regs->rdi;
+    case 6:
+      return regs->rbp;
+    case 8:
+      return regs->r8;
+    case 9:
+      return regs->r9;
+    case 10:
+      return regs->r10;
+    case 11:
+      return regs->r11;
+    case 12:
+      return regs->r12;
+    case 13:
+      return regs->r13;
+    case 14:
+      return regs->r14;
+    case 15:
+      return regs->r15;
+  }
+  return 0;
+}
+
+static __always_inline uint64_t argument(const struct pt_regs* regs,
+                                         uint64_t cookie, uint32_t index) {
+  return read_register(
+      regs, cookie >> (PPROFD_HEAP_COOKIE_REGISTER_SHIFT + 4 * index));
+}
+
+static __always_inline uint64_t product(uint64_t count, uint64_t bytes) {
+  /* More than there is memory: refused. (A division here would become a
+   * multiplication of 128 bits, which BPF does not have.) */
+  if (count >> 40 || bytes >> 40 || (count >> 24 && bytes >> 24)) return 0;
+  return count * bytes;
+}
+
+static __always_inline void send_free(uint32_t tracking, uint64_t address,
+                                      uint64_t alloc_time_ns) {
+  struct pprofd_free* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+  if (!event) {
+    count_reason(PPROFD_REASON_RING_FULL);
+    return;
+  }
+  event->header.version = PPROFD_ABI_VERSION;
+  event->header.kind = PPROFD_EVENT_FREE;
+  event->header.size = sizeof(*event);
+  event->header.time_ns = bpf_ktime_get_boot_ns();
+  event->tgid = bpf_get_current_pid_tgid() >> 32;
+  event->tracking = tracking;
+  event->address = address;
+  event->alloc_time_ns = alloc_time_ns;
+  bpf_ringbuf_submit(event, ring_wakeup());
+}
+
+/* The time of the block's sample, which is forgotten; 0 if it has none. */
+static __always_inline uint64_t take_live_block(uint32_t tracking,
+                                                uint64_t address) {
+  struct pprofd_live_block key = {.address = address, .tracking = tracking};
+  uint64_t* found = bpf_map_lookup_elem(&live_blocks, &key);
+  if (!found) return 0;
+  uint64_t time = *found;
+  if (bpf_map_delete_elem(&live_blocks, &key)) return 0;
+  return time;
+}
+
+static __always_inline bool is_sampled(const struct pprofd_heap_target* target,
+                                       uint64_t bytes) {
+  if (!bytes) return false;
+  if (bytes >= target->certain_bytes) return true;
+  return pprofd_is_sampled(bpf_get_prandom_u32(), bytes, target->scale);
+}
+
+/* What the call asks for, by the kind of its function; false when another
+ * probed function will see it, or when it is a free. */
+static __always_inline bool read_call(const struct pt_regs* regs,
+                                      uint64_t cookie,
+                                      struct pending_call* call,
+                                      uint64_t* released) {
+  uint64_t first = argument(regs, cookie, 0);
+  uint64_t second = argument(regs, cookie, 1);
+  switch (cookie & 0xff) {
+    case PPROFD_HEAP_MALLOC:
+      call->bytes = first;
+      return true;
+    case PPROFD_HEAP_CALLOC:
+      call->bytes = product(first, second);
+      return true;
+    case PPROFD_HEAP_REALLOC_BLOCK:
+      /* Of null it calls malloc, to nothing it calls free. */
+      if (!first || !second) return false;
+      *released = first;
+      call->bytes = second;
+      return true;
+    case PPROFD_HEAP_REALLOC:
+      *released = first;
+      call->bytes = second;
+      return true;
+    case PPROFD_HEAP_REALLOCARRAY:
+      *released = first;
+      call->bytes = product(second, argument(regs, cookie, 2));
+      return true;
+    case PPROFD_HEAP_ALIGNED_ABOVE:
+      if (first <= 16) return false;
+      call->bytes = second;
+      return true;
+    case PPROFD_HEAP_ALIGNED:
+      call->bytes = second;
+      return true;
+    case PPROFD_HEAP_POSIX_MEMALIGN_ABOVE:
+      if (second <= 16) return false;
+      call->result_at = first;
+      call->bytes = argument(regs, cookie, 2);
+      return true;
+    case PPROFD_HEAP_POSIX_MEMALIGN:
+      call->result_at = first;
+      call->bytes = argument(regs, cookie, 2);
+      return true;
+    case PPROFD_HEAP_FREE:
+      *released = first;
+      return false;
+  }
+  return false;
+}
+
+/* True when the return of this call matters. */
+static __always_inline bool enter_call(const struct pt_regs* regs,
+                                       uint64_t cookie) {
+  uint32_t index = (cookie >> PPROFD_HEAP_COOKIE_TARGET_SHIFT) &
+                   (PPROFD_MAX_HEAP_TARGETS - 1);
+  const struct pprofd_heap_target* target = &heap_targets[index];
+  uint64_t thread = bpf_get_current_pid_tgid();
+  struct pprofd_heap_counts* counts = bpf_map_lookup_elem(&heap_counts, &index);
+  if (!counts) return false;
+  counts->hits += 1;
+  /* A child that was forked has the breakpoints until it meets them. */
+  if (target->tgid != thread >> 32) return false;
+
+  struct pending_call call = {};
+  uint64_t released = 0;
+  bool allocates = read_call(regs, cookie, &call, &released);
+  if (allocates) {
+    counts->allocs += 1;
+    counts->alloc_bytes += call.bytes;
+  }
+  if (released) counts->frees += 1;
+  if (released && target->watches_frees) {
+    call.old_time = take_live_block(target->tracking, released);
+  }
+  if (!allocates) {
+    if (call.old_time) send_free(target->tracking, released, call.old_time);
+    return false;
+  }
+  call.keeps_old = call.bytes != 0;
+  call.old_address = released;
+  if (!is_sampled(target, call.bytes)) {
+    call.bytes = 0;
+    if (!call.old_time) return false;
+  }
+  call.cookie = cookie;
+  call.entry = regs->rip - ((cookie >> PPROFD_HEAP_COOKIE_DELTA_SHIFT) & 0xff);
+  bpf_map_update_elem(&pending_calls, &thread, &call, BPF_ANY);
+  return true;
+}
+
+/* The function that was probed, in front of the frames of its caller. */
+static __noinline int append_probed_function(struct unwind_state* state,
+                                             uint64_t entry) {
+  int index = find_mapping(state, entry);
+  if (index < 0) return 0;
+  struct known_mapping* known =
+      &state->mappings[index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1)];
+  state->used_mappings |= 1u << (index & (PPROFD_MAX_SAMPLE_MAPPINGS - 1));
+  uint64_t pc = state->pc;
+  state->pc = entry;
+  append_frame(state, known);
+  state->pc = pc;
+  state->sample.flags |= PPROFD_SAMPLE_PROBED;
+  return 0;
+}
+
+static __always_inline uint64_t sample_block(
+    const struct pt_regs* regs, const struct pprofd_heap_target* target,
+    const struct pending_call* call, uint64_t address) {
+  struct unwind_state* state = take_task_state();
+  if (!state) {
+    count_reason(PPROFD_REASON_SCRATCH_MISSING);
+    return 0;
+  }
+  uint64_t task = bpf_get_current_task();
+  fill_sample(state, task, PPROFD_KIND_HEAP);
+  struct pprofd_sample* sample = &state->sample;
+  sample->flags = PPROFD_SAMPLE_USER_MODE;
+  sample->capture = target->tracking;
+  sample->value[0] = call->bytes;
+  sample->value[1] = target->period_bytes;
+  sample->address = address;
+  uint64_t time = sample->header.time_ns;
+  if (target->watches_frees) {
+    struct pprofd_live_block key = {.address = address,
+                                    .tracking = target->tracking};
+    if (bpf_map_update_elem(&live_blocks, &key, &time, BPF_ANY)) {
+      sample->flags |= PPROFD_SAMPLE_UNTRACKED;
+      count_reason(PPROFD_REASON_LIVE_BLOCKS_FULL);
+    }
+  }
+  fill_registers(state, regs);
+  /* Taken back into the call instruction, where the same rule holds, the return
+   * address needs no mark to be told from others. */
+  state->registers[16] -= 1;
+  check_known_mappings(state, task);
+  start_unwind(state);
+  append_probed_function(state, call->entry);
+  walk_user(state);
+  finish_sample(state, finish_user(state));
+  give_back(state);
+  return time;
+}
+
+static __always_inline void leave_call(const struct pt_regs* regs,
+                                       uint64_t cookie) {
+  uint64_t thread = bpf_get_current_pid_tgid();
+  struct pending_call* found = bpf_map_lookup_elem(&pending_calls, &thread);
+  /* Of the others the return does not matter. */
+  if (!found || found->cookie != cookie) return;
+  struct pending_call call = *found;
+  bpf_map_delete_elem(&pending_calls, &thread);
+  uint32_t index = (cookie >> PPROFD_HEAP_COOKIE_TARGET_SHIFT) &
+                   (PPROFD_MAX_HEAP_TARGETS - 1);
+  const struct pprofd_heap_target* target = &heap_targets[index];
+  if (target->tgid != thread >> 32) return;
+
+  uint64_t address = regs->rax;
+  if (call.result_at) {
+    uint64_t result = 0;
+    if (address == 0) {
+      bpf_probe_read_user(&result, sizeof(result), (const void*)call.result_at);
+    }
+    address = result;
+  }
+  if (!address && call.keeps_old) {
+    if (call.old_time) {
+      struct pprofd_live_block key = {.address = call.old_address,
+                                      .tracking = target->tracking};
+      bpf_map_update_elem(&live_blocks, &key, &call.old_time, BPF_ANY);
+    }
+    return;
+  }
+  if (call.old_time) {
+    send_free(target->tracking, call.old_address, call.old_time);
+  }
+  if (call.bytes && address) sample_block(regs, target, &call, address);
+}
+
+/* A copy, as the verifier refuses computed accesses to the context. */
+#define COPY_REGISTERS(regs, ctx) \
+  struct pt_regs regs;            \
+  bpf_probe_read_kernel(&(regs), sizeof(regs), (ctx))
+
+/* Where the kernel has sessions: one trap for a call whose return does not
+ * matter. Attached to entries and returns alike; which it is tells the address,
+ * which at a return is the caller's. */
+SEC("uprobe.multi")
+int heap_session(struct pt_regs* ctx) {
+  COPY_REGISTERS(regs, ctx);
+  uint64_t cookie = bpf_get_attach_cookie(ctx);
+  if (bpf_get_func_ip(ctx) != regs.rip) {
+    leave_call(&regs, cookie);
+    return 0;
+  }
+  return enter_call(&regs, cookie) ? 0 : 1;
+}
+
+/* Elsewhere: two traps for every call. */
+SEC("uprobe")
+int heap_entry(struct pt_regs* ctx) {
+  COPY_REGISTERS(regs, ctx);
+  enter_call(&regs, bpf_get_attach_cookie(ctx));
+  return 0;
+}
+
+SEC("uretprobe")
+int heap_return(struct pt_regs* ctx) {
+  COPY_REGISTERS(regs, ctx);
+  leave_call(&regs, bpf_get_attach_cookie(ctx));
+  return 0;
+}

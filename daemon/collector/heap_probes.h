@@ -1,0 +1,114 @@
+// HeapProbes: probes on the allocator functions of chosen processes.
+//
+// A probe costs its target a trap per call; how much of a CPU that is on this
+// machine is measured once, on functions of our own. Kernels with uprobe
+// sessions (6.13) need one trap for a call that is not sampled, others two.
+// Owns: the table of targets. Borrows: BpfProgram, which outlives it and all
+// targets.
+// Thread: Open and Calibrate from any; a HeapTarget belongs to one thread at a
+//   time.
+// Bound: PPROFD_MAX_HEAP_TARGETS; then Exhausted.
+// Fails: Unsupported when the kernel has no cookies for probes (before 5.15),
+//   Io and Denied as the kernel says, with what it refused.
+#ifndef DAEMON_COLLECTOR_HEAP_PROBES_H_
+#define DAEMON_COLLECTOR_HEAP_PROBES_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "daemon/base/status.h"
+#include "daemon/base/unique_handle.h"
+#include "daemon/collector/bpf_program.h"
+#include "daemon/model/allocator_report.h"
+#include "daemon/model/ids.h"
+
+struct bpf_link;
+
+namespace pprofd {
+
+// Functions of one file. The descriptor is borrowed for a call.
+struct HeapProbeSet {
+  int file = -1;
+  std::vector<AllocatorFunction> functions;
+};
+
+// CPU time that one hit costs the target.
+struct ProbeCost {
+  int64_t emulated_ns = 0;  // decided at the entry
+  int64_t stepped_ns = 0;   // where the kernel single-steps
+  bool has_sessions = false;
+};
+
+class HeapProbes;
+
+// A process with a place in the kernel half's table. Its probes go with it.
+class HeapTarget {
+ public:
+  ~HeapTarget();
+  HeapTarget(const HeapTarget&) = delete;
+  HeapTarget& operator=(const HeapTarget&) = delete;
+
+  // Allocating functions always, releasing ones if `watches_frees`. Waits for
+  // the kernel: some 10 ms.
+  Status Attach(std::span<const HeapProbeSet> sets, bool watches_frees);
+  // Waits for programs under way: some 50 ms.
+  void Detach();
+  // Hits count only while it is open, from and to this very moment. It is
+  // closed at first.
+  void SetOpen(bool is_open);
+  bool is_attached() const { return !links_.empty() || !fds_.empty(); }
+
+  void SetPeriod(uint64_t period_bytes);
+  // Since Open.
+  pprofd_heap_counts ReadCounts() const;
+  void ForgetBlocks(std::span<const VirtualAddr> addresses);
+
+ private:
+  friend class HeapProbes;
+  HeapTarget(HeapProbes& probes, uint32_t index, int32_t pid,
+             uint32_t tracking);
+
+  Status AttachSession(const HeapProbeSet& set, bool watches_frees);
+  Status AttachPairs(const HeapProbeSet& set, bool watches_frees);
+  uint64_t CookieOf(const AllocatorFunction& function) const;
+
+  HeapProbes& probes_;
+  const uint32_t index_;
+  const int32_t pid_;
+  const uint32_t tracking_;
+  std::vector<UniqueFd> fds_;     // of session links
+  std::vector<bpf_link*> links_;  // of pairs
+};
+
+class HeapProbes {
+ public:
+  explicit HeapProbes(BpfProgram& program) : program_(program) {}
+  HeapProbes(const HeapProbes&) = delete;
+  HeapProbes& operator=(const HeapProbes&) = delete;
+
+  // Finds out, at the first call, how this kernel probes and what it costs.
+  Result<ProbeCost> Calibrate();
+
+  Result<std::unique_ptr<HeapTarget>> Open(int32_t pid, uint32_t tracking,
+                                           uint64_t period_bytes);
+
+ private:
+  friend class HeapTarget;
+
+  Result<ProbeCost> Measure();
+
+  BpfProgram& program_;
+  std::mutex mutex_;
+  std::optional<ProbeCost> cost_;  // mutex_
+  std::array<std::atomic<bool>, PPROFD_MAX_HEAP_TARGETS> in_use_{};
+};
+
+}  // namespace pprofd
+
+#endif  // DAEMON_COLLECTOR_HEAP_PROBES_H_
