@@ -331,12 +331,16 @@ static inline uint64_t pprofd_capture_bucket(uint32_t tgid,
 #define PPROFD_HEAP_REALLOC_BLOCK 9
 /* POSIX_MEMALIGN that calls malloc for alignments up to 16. */
 #define PPROFD_HEAP_POSIX_MEMALIGN_ABOVE 10
-#define PPROFD_HEAP_LAST_KIND PPROFD_HEAP_POSIX_MEMALIGN_ABOVE
+/* (size), and may throw: an exception does not pass a return probe, so that the
+ * address of the block stays unknown. */
+#define PPROFD_HEAP_NEW 11
+#define PPROFD_HEAP_LAST_KIND PPROFD_HEAP_NEW
 
 /* Of a probe: its cookie. */
-#define PPROFD_HEAP_COOKIE_REGISTER_SHIFT 8 /* 3 x 4 bits: DWARF numbers */
-#define PPROFD_HEAP_COOKIE_DELTA_SHIFT 24   /* 8 bits: probe - entry */
-#define PPROFD_HEAP_COOKIE_TARGET_SHIFT 32
+#define PPROFD_HEAP_COOKIE_REGISTER_SHIFT 8    /* 3 x 4 bits: DWARF numbers */
+#define PPROFD_HEAP_COOKIE_DELTA_SHIFT 24      /* 8 bits: probe - entry */
+#define PPROFD_HEAP_COOKIE_TARGET_SHIFT 32     /* 8 bits */
+#define PPROFD_HEAP_COOKIE_GENERATION_SHIFT 40 /* 8 bits: of the attaching */
 
 /* A process whose allocations are sampled. */
 #define PPROFD_MAX_HEAP_TARGETS 256
@@ -345,10 +349,14 @@ struct pprofd_heap_target {
   uint32_t tgid; /* 0 = not in use */
   uint32_t tracking;
   uint32_t watches_frees;
-  uint32_t reserved;
+  uint8_t generation; /* probes of an older one are on their way out */
+  uint8_t reserved[3];
   uint64_t period_bytes;  /* 1 = every block */
   uint64_t scale;         /* 2^56 / period_bytes */
   uint64_t certain_bytes; /* blocks as big are always sampled */
+  /* Processes that it forked since; they have the breakpoints until those are
+   * taken out. Writer: kernel half. */
+  uint64_t forks;
 };
 
 /* Every call since its probes were attached; per CPU. */
@@ -357,6 +365,7 @@ struct pprofd_heap_counts {
   uint64_t allocs;
   uint64_t alloc_bytes;
   uint64_t frees;
+  uint64_t sampling_ns; /* spent on sampled blocks, but for the traps */
 };
 
 /* A sampled block that was not freed yet. */
@@ -372,7 +381,7 @@ PPROFD_ASSERT(sizeof(struct pprofd_event_header) == 16, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_mapping) == 32, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_sample) == 112, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_free) == 40, "abi");
-PPROFD_ASSERT(sizeof(struct pprofd_heap_target) == 40, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_heap_target) == 48, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_file_key) == 24, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_new_module) == 88 + PPROFD_PATH_BYTES,
               "abi");

@@ -69,16 +69,45 @@ static __always_inline uint64_t read_register(const struct pt_regs* regs,
   return 0;
 }
 
-static __always_inline uint64_t argument(const struct pt_regs* regs,
-                                         uint64_t cookie, uint32_t index) {
-  return read_register(
-      regs, cookie >> (PPROFD_HEAP_COOKIE_REGISTER_SHIFT + 4 * index));
+/* In functions with frames of their own: a copy would not fit on the stack
+ * beside the unwinder, and the verifier refuses computed accesses to the
+ * context. */
+static __noinline int read_arguments(struct pt_regs* ctx, uint64_t cookie,
+                                     uint64_t* arguments) {
+  struct pt_regs regs;
+  if (bpf_probe_read_kernel(&regs, sizeof(regs), ctx)) return -1;
+  cookie >>= PPROFD_HEAP_COOKIE_REGISTER_SHIFT;
+  arguments[0] = read_register(&regs, cookie);
+  arguments[1] = read_register(&regs, cookie >> 4);
+  arguments[2] = read_register(&regs, cookie >> 8);
+  return 0;
 }
 
+static __noinline int read_registers(struct pt_regs* ctx, uint32_t context,
+                                     bool is_return) {
+  struct unwind_state* state = unwind_state(context);
+  struct pt_regs regs;
+  if (!state || bpf_probe_read_kernel(&regs, sizeof(regs), ctx)) return -1;
+  fill_registers(state, &regs);
+  /* Taken back into the call instruction, where the same rule holds, the return
+   * address needs no mark to be told from others. */
+  if (is_return) state->registers[16] -= 1;
+  return 0;
+}
+
+static __always_inline uint64_t instruction_of(struct pt_regs* ctx) {
+  return ((volatile struct pt_regs*)ctx)->rip;
+}
+
+/* More than an address space is refused by every allocator. */
+#define ABSURD_BYTES (1ULL << 47)
+
 static __always_inline uint64_t product(uint64_t count, uint64_t bytes) {
-  /* More than there is memory: refused. (A division here would become a
-   * multiplication of 128 bits, which BPF does not have.) */
-  if (count >> 40 || bytes >> 40 || (count >> 24 && bytes >> 24)) return 0;
+  /* A division here would become a multiplication of 128 bits, which BPF does
+   * not have. */
+  if (count >> 40 || bytes >> 40 || (count >> 24 && bytes >> 24)) {
+    return ABSURD_BYTES;
+  }
   return count * bytes;
 }
 
@@ -120,14 +149,16 @@ static __always_inline bool is_sampled(const struct pprofd_heap_target* target,
 
 /* What the call asks for, by the kind of its function; false when another
  * probed function will see it, or when it is a free. */
-static __always_inline bool read_call(const struct pt_regs* regs,
-                                      uint64_t cookie,
+static __always_inline bool read_call(struct pt_regs* ctx, uint64_t cookie,
                                       struct pending_call* call,
                                       uint64_t* released) {
-  uint64_t first = argument(regs, cookie, 0);
-  uint64_t second = argument(regs, cookie, 1);
+  uint64_t arguments[3] = {};
+  if (read_arguments(ctx, cookie, arguments)) return false;
+  uint64_t first = arguments[0];
+  uint64_t second = arguments[1];
   switch (cookie & 0xff) {
     case PPROFD_HEAP_MALLOC:
+    case PPROFD_HEAP_NEW:
       call->bytes = first;
       return true;
     case PPROFD_HEAP_CALLOC:
@@ -145,7 +176,7 @@ static __always_inline bool read_call(const struct pt_regs* regs,
       return true;
     case PPROFD_HEAP_REALLOCARRAY:
       *released = first;
-      call->bytes = product(second, argument(regs, cookie, 2));
+      call->bytes = product(second, arguments[2]);
       return true;
     case PPROFD_HEAP_ALIGNED_ABOVE:
       if (first <= 16) return false;
@@ -157,11 +188,11 @@ static __always_inline bool read_call(const struct pt_regs* regs,
     case PPROFD_HEAP_POSIX_MEMALIGN_ABOVE:
       if (second <= 16) return false;
       call->result_at = first;
-      call->bytes = argument(regs, cookie, 2);
+      call->bytes = arguments[2];
       return true;
     case PPROFD_HEAP_POSIX_MEMALIGN:
       call->result_at = first;
-      call->bytes = argument(regs, cookie, 2);
+      call->bytes = arguments[2];
       return true;
     case PPROFD_HEAP_FREE:
       *released = first;
@@ -170,44 +201,25 @@ static __always_inline bool read_call(const struct pt_regs* regs,
   return false;
 }
 
-/* True when the return of this call matters. */
-static __always_inline bool enter_call(const struct pt_regs* regs,
+/* Not so when a child has the breakpoints of its parent, and when the probe is
+ * about to be replaced. */
+static __always_inline bool is_watched(const struct pprofd_heap_target* target,
                                        uint64_t cookie) {
+  uint8_t generation = cookie >> PPROFD_HEAP_COOKIE_GENERATION_SHIFT;
+  return target->tgid == bpf_get_current_pid_tgid() >> 32 &&
+         target->generation == generation;
+}
+
+static __always_inline const struct pprofd_heap_target* target_of(
+    uint64_t cookie) {
+  return &heap_targets[(cookie >> PPROFD_HEAP_COOKIE_TARGET_SHIFT) &
+                       (PPROFD_MAX_HEAP_TARGETS - 1)];
+}
+
+static __always_inline struct pprofd_heap_counts* counts_of(uint64_t cookie) {
   uint32_t index = (cookie >> PPROFD_HEAP_COOKIE_TARGET_SHIFT) &
                    (PPROFD_MAX_HEAP_TARGETS - 1);
-  const struct pprofd_heap_target* target = &heap_targets[index];
-  uint64_t thread = bpf_get_current_pid_tgid();
-  struct pprofd_heap_counts* counts = bpf_map_lookup_elem(&heap_counts, &index);
-  if (!counts) return false;
-  counts->hits += 1;
-  /* A child that was forked has the breakpoints until it meets them. */
-  if (target->tgid != thread >> 32) return false;
-
-  struct pending_call call = {};
-  uint64_t released = 0;
-  bool allocates = read_call(regs, cookie, &call, &released);
-  if (allocates) {
-    counts->allocs += 1;
-    counts->alloc_bytes += call.bytes;
-  }
-  if (released) counts->frees += 1;
-  if (released && target->watches_frees) {
-    call.old_time = take_live_block(target->tracking, released);
-  }
-  if (!allocates) {
-    if (call.old_time) send_free(target->tracking, released, call.old_time);
-    return false;
-  }
-  call.keeps_old = call.bytes != 0;
-  call.old_address = released;
-  if (!is_sampled(target, call.bytes)) {
-    call.bytes = 0;
-    if (!call.old_time) return false;
-  }
-  call.cookie = cookie;
-  call.entry = regs->rip - ((cookie >> PPROFD_HEAP_COOKIE_DELTA_SHIFT) & 0xff);
-  bpf_map_update_elem(&pending_calls, &thread, &call, BPF_ANY);
-  return true;
+  return bpf_map_lookup_elem(&heap_counts, &index);
 }
 
 /* The function that was probed, in front of the frames of its caller. */
@@ -226,14 +238,19 @@ static __noinline int append_probed_function(struct unwind_state* state,
   return 0;
 }
 
-static __always_inline uint64_t sample_block(
-    const struct pt_regs* regs, const struct pprofd_heap_target* target,
-    const struct pending_call* call, uint64_t address) {
+/* Its own frame: with it in two places the others would not fit. */
+static __noinline int sample_block(struct pt_regs* ctx,
+                                   const struct pending_call* call,
+                                   uint64_t address) {
+  const struct pprofd_heap_target* target = target_of(call->cookie);
+  struct pprofd_heap_counts* counts = counts_of(call->cookie);
+  if (!counts) return 0;
   struct unwind_state* state = take_task_state();
   if (!state) {
     count_reason(PPROFD_REASON_SCRATCH_MISSING);
     return 0;
   }
+  uint64_t begin = bpf_ktime_get_ns();
   uint64_t task = bpf_get_current_task();
   fill_sample(state, task, PPROFD_KIND_HEAP);
   struct pprofd_sample* sample = &state->sample;
@@ -242,8 +259,8 @@ static __always_inline uint64_t sample_block(
   sample->value[0] = call->bytes;
   sample->value[1] = target->period_bytes;
   sample->address = address;
-  uint64_t time = sample->header.time_ns;
-  if (target->watches_frees) {
+  if (target->watches_frees && address) {
+    uint64_t time = sample->header.time_ns;
     struct pprofd_live_block key = {.address = address,
                                     .tracking = target->tracking};
     if (bpf_map_update_elem(&live_blocks, &key, &time, BPF_ANY)) {
@@ -251,33 +268,85 @@ static __always_inline uint64_t sample_block(
       count_reason(PPROFD_REASON_LIVE_BLOCKS_FULL);
     }
   }
-  fill_registers(state, regs);
-  /* Taken back into the call instruction, where the same rule holds, the return
-   * address needs no mark to be told from others. */
-  state->registers[16] -= 1;
+  if (read_registers(ctx, state->context, address != 0)) goto out;
   check_known_mappings(state, task);
   start_unwind(state);
-  append_probed_function(state, call->entry);
+  if (address) append_probed_function(state, call->entry);
   walk_user(state);
   finish_sample(state, finish_user(state));
+out:
+  counts->sampling_ns += bpf_ktime_get_ns() - begin;
   give_back(state);
-  return time;
+  return 0;
 }
 
-static __always_inline void leave_call(const struct pt_regs* regs,
-                                       uint64_t cookie) {
+/* A call that was still on its way has been left by other means than its
+ * return, or by a signal handler that allocates: its old block is gone for
+ * good. */
+static __always_inline void begin_call(uint32_t tracking,
+                                       const struct pending_call* call) {
+  uint64_t thread = bpf_get_current_pid_tgid();
+  struct pending_call* left = bpf_map_lookup_elem(&pending_calls, &thread);
+  if (left && left->old_time) {
+    send_free(tracking, left->old_address, left->old_time);
+  }
+  bpf_map_update_elem(&pending_calls, &thread, call, BPF_ANY);
+}
+
+/* True when the return of this call matters. */
+static __always_inline bool enter_call(struct pt_regs* ctx, uint64_t cookie) {
+  struct pprofd_heap_counts* counts = counts_of(cookie);
+  const struct pprofd_heap_target* target = target_of(cookie);
+  if (!counts) return false;
+  counts->hits += 1;
+  if (!is_watched(target, cookie)) return false;
+
+  struct pending_call call = {};
+  uint64_t released = 0;
+  bool allocates = read_call(ctx, cookie, &call, &released);
+  if (allocates && call.bytes >= ABSURD_BYTES) return false;
+  if (allocates) {
+    counts->allocs += 1;
+    counts->alloc_bytes += call.bytes;
+  }
+  if (released) counts->frees += 1;
+  if (released && target->watches_frees) {
+    call.old_time = take_live_block(target->tracking, released);
+  }
+  if (!allocates) {
+    if (call.old_time) send_free(target->tracking, released, call.old_time);
+    return false;
+  }
+  call.cookie = cookie;
+  call.keeps_old = call.bytes != 0;
+  call.old_address = released;
+  if (!is_sampled(target, call.bytes)) {
+    call.bytes = 0;
+    if (!call.old_time) return false;
+  }
+  if ((cookie & 0xff) == PPROFD_HEAP_NEW) {
+    sample_block(ctx, &call, 0);
+    return false;
+  }
+  call.entry =
+      instruction_of(ctx) - ((cookie >> PPROFD_HEAP_COOKIE_DELTA_SHIFT) & 0xff);
+  begin_call(target->tracking, &call);
+  return true;
+}
+
+static __always_inline void leave_call(struct pt_regs* ctx, uint64_t cookie) {
   uint64_t thread = bpf_get_current_pid_tgid();
   struct pending_call* found = bpf_map_lookup_elem(&pending_calls, &thread);
   /* Of the others the return does not matter. */
   if (!found || found->cookie != cookie) return;
   struct pending_call call = *found;
   bpf_map_delete_elem(&pending_calls, &thread);
-  uint32_t index = (cookie >> PPROFD_HEAP_COOKIE_TARGET_SHIFT) &
-                   (PPROFD_MAX_HEAP_TARGETS - 1);
-  const struct pprofd_heap_target* target = &heap_targets[index];
-  if (target->tgid != thread >> 32) return;
+  struct pprofd_heap_counts* counts = counts_of(cookie);
+  const struct pprofd_heap_target* target = target_of(cookie);
+  if (!counts || !is_watched(target, cookie)) return;
+  counts->hits += 1;
 
-  uint64_t address = regs->rax;
+  uint64_t address = ((volatile struct pt_regs*)ctx)->rax;
   if (call.result_at) {
     uint64_t result = 0;
     if (address == 0) {
@@ -296,39 +365,45 @@ static __always_inline void leave_call(const struct pt_regs* regs,
   if (call.old_time) {
     send_free(target->tracking, call.old_address, call.old_time);
   }
-  if (call.bytes && address) sample_block(regs, target, &call, address);
+  if (call.bytes && address) sample_block(ctx, &call, address);
 }
-
-/* A copy, as the verifier refuses computed accesses to the context. */
-#define COPY_REGISTERS(regs, ctx) \
-  struct pt_regs regs;            \
-  bpf_probe_read_kernel(&(regs), sizeof(regs), (ctx))
 
 /* Where the kernel has sessions: one trap for a call whose return does not
  * matter. Attached to entries and returns alike; which it is tells the address,
  * which at a return is the caller's. */
 SEC("uprobe.multi")
 int heap_session(struct pt_regs* ctx) {
-  COPY_REGISTERS(regs, ctx);
   uint64_t cookie = bpf_get_attach_cookie(ctx);
-  if (bpf_get_func_ip(ctx) != regs.rip) {
-    leave_call(&regs, cookie);
+  if (bpf_get_func_ip(ctx) != instruction_of(ctx)) {
+    leave_call(ctx, cookie);
     return 0;
   }
-  return enter_call(&regs, cookie) ? 0 : 1;
+  return enter_call(ctx, cookie) ? 0 : 1;
 }
 
 /* Elsewhere: two traps for every call. */
 SEC("uprobe")
 int heap_entry(struct pt_regs* ctx) {
-  COPY_REGISTERS(regs, ctx);
-  enter_call(&regs, bpf_get_attach_cookie(ctx));
+  enter_call(ctx, bpf_get_attach_cookie(ctx));
   return 0;
 }
 
 SEC("uretprobe")
 int heap_return(struct pt_regs* ctx) {
-  COPY_REGISTERS(regs, ctx);
-  leave_call(&regs, bpf_get_attach_cookie(ctx));
+  leave_call(ctx, bpf_get_attach_cookie(ctx));
+  return 0;
+}
+
+/* Children begin with their parent's breakpoints, whose traps do nothing for
+ * them: the daemon has to take those out. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(heap_fork, struct task_struct* parent, struct task_struct* child) {
+  if (!heap_targets_open) return 0;
+  uint64_t mm = LOAD_WORD((uint64_t)parent, task_struct, mm);
+  if (!mm || LOAD_WORD((uint64_t)child, task_struct, mm) == mm) return 0;
+  uint32_t tgid = LOAD_HALF((uint64_t)parent, task_struct, tgid);
+  for (uint32_t i = 0; i < PPROFD_MAX_HEAP_TARGETS; i++) {
+    if (heap_targets[i].tgid == tgid) heap_targets[i].forks += 1;
+  }
   return 0;
 }

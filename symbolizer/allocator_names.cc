@@ -48,12 +48,12 @@ constexpr AllocatorName kNames[] = {
     {"mi_free", PPROFD_HEAP_FREE, kMimallocOwn},
 
     // operator new; the aligned ones take the size first, too.
-    {"_Znwm", PPROFD_HEAP_MALLOC, kOwnNew},
-    {"_Znam", PPROFD_HEAP_MALLOC, kOwnNew},
+    {"_Znwm", PPROFD_HEAP_NEW, kOwnNew},
+    {"_Znam", PPROFD_HEAP_NEW, kOwnNew},
     {"_ZnwmRKSt9nothrow_t", PPROFD_HEAP_MALLOC, kOwnNew},
     {"_ZnamRKSt9nothrow_t", PPROFD_HEAP_MALLOC, kOwnNew},
-    {"_ZnwmSt11align_val_t", PPROFD_HEAP_MALLOC, kBothTcmalloc | kMimalloc},
-    {"_ZnamSt11align_val_t", PPROFD_HEAP_MALLOC, kBothTcmalloc | kMimalloc},
+    {"_ZnwmSt11align_val_t", PPROFD_HEAP_NEW, kBothTcmalloc | kMimalloc},
+    {"_ZnamSt11align_val_t", PPROFD_HEAP_NEW, kBothTcmalloc | kMimalloc},
     {"_ZnwmSt11align_val_tRKSt9nothrow_t", PPROFD_HEAP_MALLOC,
      kBothTcmalloc | kMimalloc},
     {"_ZnamSt11align_val_tRKSt9nothrow_t", PPROFD_HEAP_MALLOC,
@@ -97,6 +97,7 @@ std::span<const AllocatorName> AllocatorNames() { return kNames; }
 size_t HeapArgumentCount(uint32_t kind) {
   switch (kind) {
     case PPROFD_HEAP_MALLOC:
+    case PPROFD_HEAP_NEW:
     case PPROFD_HEAP_FREE:
       return 1;
     case PPROFD_HEAP_CALLOC:

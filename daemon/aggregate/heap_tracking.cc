@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "bpf/abi.h"
@@ -34,20 +35,20 @@ void HeapTracking::OnAlloc(const Sample& sample) {
     GlobalReasonCounts().Add(PPROFD_REASON_HEAP_FULL);
     return;
   }
-  Log(sample.time, record, 1);
   if (!watches_frees_) {
+    Log(sample.time, record, -1);
     ++window_changes_;
     return;
   }
   records_[record].allocs += 1;
   records_[record].weighted_allocs += 1;
-  if ((sample.flags & PPROFD_SAMPLE_UNTRACKED) != 0) {
-    ++untracked_;
-    return;
-  }
+  bool is_untracked = (sample.flags & PPROFD_SAMPLE_UNTRACKED) != 0;
+  if (is_untracked) ++untracked_;
   // What was allocated while frees were not watched may have been freed.
-  if (sample.time < inuse_since_) return;
-  KeepAlive(sample, record);
+  bool is_followed =
+      !is_untracked && sample.address.value != 0 && sample.time >= inuse_since_;
+  Log(sample.time, record, is_followed ? 1 : -1);
+  if (is_followed) KeepAlive(sample, record);
 }
 
 void HeapTracking::KeepAlive(const Sample& sample, uint32_t record) {
@@ -102,7 +103,7 @@ void HeapTracking::EndWindow(double factor) {
   size_t count = std::min(window_changes_, changes_.size());
   for (size_t i = changes_.size() - count; i < changes_.size(); ++i) {
     Change& change = changes_[i];
-    change.weight = static_cast<float>(factor);
+    change.weight = -static_cast<float>(factor);
     records_[change.record].allocs += 1;
     records_[change.record].weighted_allocs += factor;
   }
@@ -184,7 +185,7 @@ HeapSnapshot HeapTracking::Snapshot(BootTime now) const {
 HeapSnapshot HeapTracking::Between(BootTime from, BootTime to) const {
   std::lock_guard lock(mutex_);
   HeapSnapshot snapshot = Describe(to);
-  snapshot.since = std::max(from, changes_since_);
+  snapshot.since = std::min(std::max(from, changes_since_), to);
   for (HeapRecord& record : snapshot.records) {
     record.allocs = record.inuse = 0;
     record.weighted_allocs = 0;
@@ -197,22 +198,14 @@ HeapSnapshot HeapTracking::Between(BootTime from, BootTime to) const {
       continue;
     }
     record.allocs += 1;
-    record.inuse += 1;
-    record.weighted_allocs += static_cast<double>(change.weight);
+    if (change.weight > 0) record.inuse += 1;
+    record.weighted_allocs += std::abs(static_cast<double>(change.weight));
   }
   if (!snapshot.has_inuse || snapshot.inuse_since > snapshot.since) {
     snapshot.has_inuse = false;
     for (HeapRecord& record : snapshot.records) record.inuse = 0;
   }
   return snapshot;
-}
-
-std::vector<VirtualAddr> HeapTracking::LiveBlocks() const {
-  std::lock_guard lock(mutex_);
-  std::vector<VirtualAddr> blocks;
-  blocks.reserve(live_.size());
-  for (const auto& [address, live] : live_) blocks.push_back({address});
-  return blocks;
 }
 
 size_t HeapTracking::live_count() const {

@@ -65,8 +65,6 @@ class HeapTracking {
   // What changed in [from, to); `since` says from when on that is known.
   HeapSnapshot Between(BootTime from, BootTime to) const;
 
-  // Blocks that live, to be forgotten by the kernel half.
-  std::vector<VirtualAddr> LiveBlocks() const;
   size_t live_count() const;
   size_t record_count() const;
   std::vector<ModuleId> ModulesInUse() const;
@@ -79,7 +77,8 @@ class HeapTracking {
   struct Change {
     BootTime time;
     uint32_t record = 0;
-    float weight = 0;  // of an allocation; 0 = a free
+    // Of an allocation; negative: its free will not be seen; 0 = a free.
+    float weight = 0;
   };
 
   // All below: REQUIRES mutex_.

@@ -102,6 +102,7 @@ void BpfProgram::ChooseHeapPrograms() {
                                              BPF_FUNC_get_func_ip, nullptr) > 0;
   bpf_program__set_autoload(progs.heap_entry, has_cookies);
   bpf_program__set_autoload(progs.heap_return, has_cookies);
+  bpf_program__set_autoload(progs.heap_fork, has_cookies);
   bpf_program__set_autoload(progs.heap_session, has_addresses);
   bpf_program__set_expected_attach_type(
       progs.heap_session, static_cast<bpf_attach_type>(kUprobeSession));
@@ -263,8 +264,28 @@ void BpfProgram::ClearHeapCounts(uint32_t index) {
                       zero.data(), BPF_ANY);
 }
 
-void BpfProgram::ForgetLiveBlock(const pprofd_live_block& block) {
-  bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.live_blocks), &block);
+void BpfProgram::ForgetLiveBlocks(uint32_t tracking) {
+  int fd = bpf_map__fd(skeleton_->maps.live_blocks);
+  pprofd_live_block key{};
+  pprofd_live_block next{};
+  bool has_next = bpf_map_get_next_key(fd, nullptr, &next) == 0;
+  // Others add and remove meanwhile, which may begin the walk anew: bounded.
+  for (int i = 0; has_next && i < 4 * PPROFD_MAX_LIVE_BLOCKS; ++i) {
+    key = next;
+    has_next = bpf_map_get_next_key(fd, &key, &next) == 0;
+    if (key.tracking == tracking) bpf_map_delete_elem(fd, &key);
+  }
+}
+
+Status BpfProgram::SetHeapTargetsOpen(uint32_t count) {
+  std::lock_guard lock(heap_mutex_);
+  skeleton_->bss->heap_targets_open = count;
+  if (count == 0 || follows_forks_) return Status::Ok();
+  bpf_link* link = bpf_program__attach(skeleton_->progs.heap_fork);
+  if (link == nullptr) return Status::FromErrno(errno, "cannot follow forks");
+  links_.push_back(link);
+  follows_forks_ = true;
+  return Status::Ok();
 }
 
 CaptureSlots BpfProgram::capture_slots() {

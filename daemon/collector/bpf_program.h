@@ -75,7 +75,10 @@ class BpfProgram : public MapWriter {
   pprofd_heap_target& heap_target(uint32_t index);
   std::vector<pprofd_heap_counts> ReadHeapCounts(uint32_t index) const;
   void ClearHeapCounts(uint32_t index);
-  void ForgetLiveBlock(const pprofd_live_block& block);
+  // Removes all blocks of a tracking, however many.
+  void ForgetLiveBlocks(uint32_t tracking);
+  // How many targets have a process. From the first on forks are counted.
+  Status SetHeapTargetsOpen(uint32_t count);
 
   // Losses and cuts that the kernel half has counted under a reason number.
   uint64_t ReadReason(uint32_t reason) const;
@@ -106,6 +109,8 @@ class BpfProgram : public MapWriter {
   std::vector<UniqueFd> chunk_fds_;
   std::vector<MemoryMap> chunks_;
   MemoryMap rules_;
+  std::mutex heap_mutex_;
+  bool follows_forks_ = false;  // guarded by heap_mutex_
   std::mutex numbers_mutex_;
   uint32_t next_number_ = PPROFD_FIRST_MODULE;  // guarded by numbers_mutex_
   uint64_t vdso_address_ = 0;

@@ -106,6 +106,14 @@ struct JitFacts {
   std::vector<Advice> advice;
 };
 
+// Whether its allocations can be sampled.
+struct HeapFacts {
+  std::string allocators;   // "glibc in /usr/lib/…/libc.so.6"; "" none
+  std::string problem;      // why they cannot
+  uint64_t functions = 0;   // to be probed
+  bool is_stepped = false;  // some of them at the cost of single steps
+};
+
 struct KernelFacts {
   std::vector<std::string> attempts;
   bool has_names = false;
@@ -124,6 +132,7 @@ struct ProcessExplanation {
   std::vector<ModuleFacts> modules;  // most samples first
   uint64_t modules_left_out = 0;
   JitFacts jit;
+  HeapFacts heap;
   KernelFacts kernel;
 };
 

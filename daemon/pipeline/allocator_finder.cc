@@ -67,12 +67,30 @@ bool FoundAllocators::is_emulated() const {
   return true;
 }
 
-Result<FoundAllocators> AllocatorFinder::Find(const ProcessDir& process) const {
+bool FoundAllocators::has_throwing_new() const {
+  for (const Allocator& allocator : allocators) {
+    for (const AllocatorFunction& function : allocator.functions) {
+      if (function.kind == PPROFD_HEAP_NEW) return true;
+    }
+  }
+  return false;
+}
+
+bool AllocatorFinder::IsStill(const ProcessDir& process,
+                              const FoundAllocators& found) const {
+  Result<ProcMaps> maps = process.ReadMaps();
+  return maps.ok() && !maps->mappings.empty() &&
+         maps->mappings.front().start == found.first_mapping;
+}
+
+Result<FoundAllocators> AllocatorFinder::Find(const ProcessDir& process,
+                                              Deadline deadline) const {
   ASSIGN_OR_RETURN(ProcMaps maps, process.ReadMaps());
-  std::vector<Candidate> candidates = ReadModules(process, maps);
+  std::vector<Candidate> candidates = ReadModules(process, maps, deadline);
   FollowSlots(process, maps, &candidates);
   RETURN_IF_ERROR(Choose(&candidates));
   FoundAllocators found;
+  if (!maps.mappings.empty()) found.first_mapping = maps.mappings.front().start;
   for (Candidate& candidate : candidates) {
     if (!candidate.is_used) continue;
     found.allocators.push_back(
@@ -85,12 +103,13 @@ Result<FoundAllocators> AllocatorFinder::Find(const ProcessDir& process) const {
 }
 
 std::vector<AllocatorFinder::Candidate> AllocatorFinder::ReadModules(
-    const ProcessDir& process, const ProcMaps& maps) const {
+    const ProcessDir& process, const ProcMaps& maps, Deadline deadline) const {
   std::vector<Candidate> candidates;
   std::set<std::pair<std::string, uint64_t>> seen;
   Result<std::string> exe = process.ReadExe();
   for (const ProcMapping& line : maps.mappings) {
     if (!line.is_file() || candidates.size() >= kMaxModules) continue;
+    if (std::chrono::steady_clock::now() >= deadline) break;
     if (!seen.emplace(line.path, line.inode).second) continue;
     Candidate candidate;
     candidate.module = OpenMapped(process, line);

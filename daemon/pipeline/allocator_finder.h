@@ -11,6 +11,7 @@
 #ifndef DAEMON_PIPELINE_ALLOCATOR_FINDER_H_
 #define DAEMON_PIPELINE_ALLOCATOR_FINDER_H_
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ struct FoundAllocators {
   std::string description() const;
   // False: some probes would be single-stepped.
   bool is_emulated() const;
+  bool has_throwing_new() const;
+
+  VirtualAddr first_mapping;  // another one when it runs another program
 };
 
 class AllocatorFinder {
@@ -46,7 +50,13 @@ class AllocatorFinder {
   explicit AllocatorFinder(SymbolizerClient& symbolizer)
       : symbolizer_(symbolizer) {}
 
-  Result<FoundAllocators> Find(const ProcessDir& process) const;
+  using Deadline = std::chrono::steady_clock::time_point;
+
+  // Files that were not read by the deadline are not looked at.
+  Result<FoundAllocators> Find(const ProcessDir& process,
+                               Deadline deadline) const;
+  // False when the process runs another program than `found` is about.
+  bool IsStill(const ProcessDir& process, const FoundAllocators& found) const;
 
  private:
   // A file that the process has mapped to execute.
@@ -60,7 +70,8 @@ class AllocatorFinder {
   };
 
   std::vector<Candidate> ReadModules(const ProcessDir& process,
-                                     const ProcMaps& maps) const;
+                                     const ProcMaps& maps,
+                                     Deadline deadline) const;
   // Marks the modules that slots point into.
   static void FollowSlots(const ProcessDir& process, const ProcMaps& maps,
                           std::vector<Candidate>* candidates);

@@ -18,6 +18,10 @@ using Nanoseconds = std::chrono::nanoseconds;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr std::chrono::milliseconds kTick{100};
+constexpr std::chrono::seconds kFindTime{10};
+constexpr int kBeginTries = 3;
+constexpr std::chrono::seconds kRenewalInterval{1};
+constexpr size_t kManyRecords = 32'768;
 
 SteadyTime Now() { return std::chrono::steady_clock::now(); }
 
@@ -33,28 +37,34 @@ class HeapManager::Session {
   ProbeCost cost;
   uint64_t losses_before = 0;
 
-  std::atomic<SteadyTime::rep> last_use{0};
+  mutable std::atomic<SteadyTime::rep> last_use{0};
   std::atomic<bool> is_over = false;  // it exited, or runs another program
 
-  mutable std::mutex mutex;
-  // Guarded by mutex:
-  std::unique_ptr<HeapTarget> target;
-  uint64_t period_bytes = 0;
-  uint64_t times_doubled = 0;
+  // Heap thread:
   HeapBudget budget{0};
   uint64_t hits_booked = 0;
-  std::string problem;  // why probes are not attached
-  bool is_in_windows = false;
+  uint64_t sampling_ns_booked = 0;
+  uint64_t forks_seen = 0;
+  SteadyTime next_renewal;
   SteadyTime next_window;
   SteadyTime last_window_end;
 
-  // What so many hits cost; of calls that allocate where there are no sessions
-  // twice that.
-  Nanoseconds CostOf(uint64_t hits) const {
-    int64_t each = found.is_emulated() ? cost.emulated_ns : cost.stepped_ns;
-    return Nanoseconds(static_cast<int64_t>(hits) * each);
+  // Held for moments only: attaching and detaching take long.
+  mutable std::mutex mutex;
+  // Guarded by mutex; changed by the heap thread, but for the period:
+  std::unique_ptr<HeapTarget> target;
+  pprofd_heap_counts last_counts{};  // of a target that is gone
+  uint64_t period_bytes = 0;
+  uint64_t times_doubled = 0;
+  std::string problem;  // why probes are not attached
+  bool is_in_windows = false;
+
+  // What one hit costs beside so many other targets.
+  int64_t NsPerHit(int others) const {
+    return (found.is_emulated() ? cost.emulated_ns : cost.stepped_ns) +
+           cost.per_other_ns * std::max(others, 0);
   }
-  void Use() { last_use.store(Now().time_since_epoch().count()); }
+  void Use() const { last_use.store(Now().time_since_epoch().count()); }
   bool HasExited() const {
     pollfd event = {pidfd.get(), POLLIN, 0};
     return pidfd && poll(&event, 1, 0) > 0;
@@ -85,23 +95,37 @@ void HeapManager::Stop() {
     std::lock_guard lock(session->mutex);
     session->target.reset();
   }
+  TakeRetired();
+}
+
+HeapManager::SessionRef HeapManager::FindSession(int32_t pid) const {
+  std::lock_guard lock(mutex_);
+  auto found = sessions_.find(pid);
+  if (found == sessions_.end() || found->second->is_over) return nullptr;
+  found->second->Use();  // with the lock, or it may be ended as idle now
+  return found->second;
 }
 
 Result<HeapManager::SessionRef> HeapManager::Watch(int32_t pid,
                                                    uint64_t period_bytes,
                                                    bool* is_new) {
-  std::lock_guard begin_lock(begin_mutex_);
-  SessionRef session;
-  {
-    std::lock_guard lock(mutex_);
-    auto found = sessions_.find(pid);
-    if (found != sessions_.end()) session = found->second;
+  parts_.drain();  // it may have begun another program
+  SessionRef session = FindSession(pid);
+  *is_new = false;
+  if (!session) {
+    std::lock_guard begin_lock(begin_mutex_);
+    session = FindSession(pid);
+    *is_new = session == nullptr;
+    // It may run another program by the time that its probes are in place.
+    for (int tries = 0; !session && tries < kBeginTries; ++tries) {
+      ASSIGN_OR_RETURN(SessionRef begun, Begin(pid, period_bytes));
+      if (!begun->is_over) session = std::move(begun);
+    }
+    if (!session) {
+      return Status(StatusCode::kUnsupported,
+                    "it runs one program after another");
+    }
   }
-  *is_new = !session || session->is_over;
-  if (*is_new) {
-    ASSIGN_OR_RETURN(session, Begin(pid, period_bytes));
-  }
-  session->Use();
   if (period_bytes != 0) {
     std::lock_guard lock(session->mutex);
     session->period_bytes = period_bytes;
@@ -110,17 +134,23 @@ Result<HeapManager::SessionRef> HeapManager::Watch(int32_t pid,
   return session;
 }
 
-// Who has its answer holds what it needs.
+// Its probes are taken out by the heap thread, as that takes long.
+void HeapManager::Retire(const SessionRef& session) {
+  trackings_.erase(session->tracking->number());
+  retired_.push_back(session);
+}
+
 void HeapManager::ForgetEnded() {
   std::erase_if(sessions_, [this](const auto& entry) {
     if (!entry.second->is_over) return false;
-    trackings_.erase(entry.second->tracking->number());
+    Retire(entry.second);
     return true;
   });
 }
 
 Result<HeapManager::SessionRef> HeapManager::Begin(int32_t pid,
                                                    uint64_t period_bytes) {
+  BootTime since = parts_.clock.Boot();
   Result<ProcessDir> process = ProcessDir::Open(kProcRoot, pid);
   if (!process.ok() || process->stat().has_exited()) {
     return Status(StatusCode::kNotFound,
@@ -133,10 +163,12 @@ Result<HeapManager::SessionRef> HeapManager::Begin(int32_t pid,
     return Status(StatusCode::kUnsupported, "pprofd does not probe itself");
   }
   ASSIGN_OR_RETURN(ProbeCost cost, parts_.probes.Calibrate());
-  ASSIGN_OR_RETURN(FoundAllocators found, finder_.Find(*process));
+  ASSIGN_OR_RETURN(FoundAllocators found,
+                   finder_.Find(*process, Now() + kFindTime));
   auto session = std::make_shared<Session>();
   session->pid = pid;
   session->pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!session->pidfd) return Status::FromErrno(errno, "pidfd_open");
   session->found = std::move(found);
   session->cost = cost;
   session->losses_before = parts_.count_losses();
@@ -153,7 +185,7 @@ Result<HeapManager::SessionRef> HeapManager::Begin(int32_t pid,
     }
     number = ++last_number_;
     session->tracking = std::make_shared<HeapTracking>(
-        number, process->key(), parts_.clock.Boot(),
+        number, process->key(), since,
         HeapTracking::Options{.max_age_ns = options_.history_ns});
     trackings_[number] = session->tracking;
   }
@@ -165,19 +197,25 @@ Result<HeapManager::SessionRef> HeapManager::Begin(int32_t pid,
     status = session->target->Attach(session->found.probe_sets(), true);
     session->target->SetOpen(true);
   }
-  std::lock_guard lock(mutex_);
-  if (!status.ok()) {
-    trackings_.erase(number);
-    return status;
+  {
+    std::lock_guard lock(mutex_);
+    if (!status.ok()) {
+      trackings_.erase(number);
+      return status;
+    }
+    if (auto old = sessions_.find(pid); old != sessions_.end()) {
+      Retire(old->second);
+    }
+    session->Use();
+    sessions_[pid] = session;
   }
-  if (auto old = sessions_.find(pid); old != sessions_.end()) {
-    trackings_.erase(old->second->tracking->number());
-  }
-  sessions_[pid] = session;
+  // From here on OnExec would tell.
+  if (!finder_.IsStill(*process, session->found)) session->is_over = true;
   return session;
 }
 
 bool HeapManager::HasExited(const Session& session) const {
+  session.Use();  // who asks is waiting for it
   return session.HasExited();
 }
 
@@ -232,27 +270,32 @@ void HeapManager::Run() {
   while (WaitFor(kTick)) {
     SteadyTime now = Now();
     Nanoseconds elapsed = now - std::exchange(last, now);
+    RetireIdle(now);
+    for (const SessionRef& session : TakeRetired()) EndProbes(*session);
     for (const SessionRef& session : Sessions()) {
-      bool is_idle = now - SteadyTime(SteadyTime::duration(session->last_use)) >
-                     options_.idle_time;
-      {
-        std::lock_guard lock(session->mutex);
-        if (session->HasExited()) session->is_over = true;
-        if (is_idle || session->is_over) {
-          EndProbes(*session);
-        } else {
-          Tend(*session, elapsed);
-        }
-      }
-      if (!is_idle) continue;
-      std::lock_guard lock(mutex_);
-      trackings_.erase(session->tracking->number());
-      auto found = sessions_.find(session->pid);
-      if (found != sessions_.end() && found->second == session) {
-        sessions_.erase(found);
+      if (session->HasExited()) session->is_over = true;
+      if (session->is_over) {
+        EndProbes(*session);
+      } else {
+        Tend(*session, elapsed);
       }
     }
   }
+}
+
+void HeapManager::RetireIdle(SteadyTime now) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(sessions_, [&](const auto& entry) {
+    SteadyTime used(SteadyTime::duration(entry.second->last_use));
+    if (now - used <= options_.idle_time) return false;
+    Retire(entry.second);
+    return true;
+  });
+}
+
+std::vector<HeapManager::SessionRef> HeapManager::TakeRetired() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(retired_, {});
 }
 
 bool HeapManager::WaitFor(Nanoseconds time) {
@@ -268,8 +311,9 @@ std::vector<HeapManager::SessionRef> HeapManager::Sessions() const {
 }
 
 void HeapManager::Tend(Session& session, Nanoseconds elapsed) {
-  if (!session.target || !session.problem.empty()) return;
+  if (!session.target) return;
   if (!session.is_in_windows) {
+    RenewAfterFork(session);
     BookHits(session, elapsed);
   } else if (Now() >= session.next_window) {
     WatchWindow(session);
@@ -277,22 +321,46 @@ void HeapManager::Tend(Session& session, Nanoseconds elapsed) {
   LimitSamples(session);
 }
 
+// What the hits since the last call have cost.
+Nanoseconds HeapManager::CostSoFar(Session& session, int others) {
+  pprofd_heap_counts counts = session.target->ReadCounts();
+  uint64_t hits = counts.hits - std::exchange(session.hits_booked, counts.hits);
+  uint64_t sampling_ns =
+      counts.sampling_ns -
+      std::exchange(session.sampling_ns_booked, counts.sampling_ns);
+  return Nanoseconds(static_cast<int64_t>(hits) * session.NsPerHit(others) +
+                     static_cast<int64_t>(sampling_ns));
+}
+
 void HeapManager::BookHits(Session& session, Nanoseconds elapsed) const {
-  uint64_t hits = session.target->ReadCounts().hits;
-  Nanoseconds cost =
-      session.CostOf(hits - std::exchange(session.hits_booked, hits));
+  Nanoseconds cost = CostSoFar(session, parts_.probes.attached() - 1);
   if (session.budget.Book(elapsed, cost)) return;
   GoOverToWindows(session, session.budget.GapAfter(elapsed, cost));
+}
+
+// Children have the breakpoints of their parent, until those are taken out.
+void HeapManager::RenewAfterFork(Session& session) const {
+  uint64_t forks = session.target->forks();
+  if (forks == session.forks_seen || Now() < session.next_renewal) return;
+  session.forks_seen = forks;
+  session.next_renewal = Now() + kRenewalInterval;
+  Status status = session.target->Attach(session.found.probe_sets(), true);
+  if (status.ok()) return;
+  NoteProblem(session, status);
+  GoOverToWindows(session, HeapBudget::kMinGap);
 }
 
 void HeapManager::GoOverToWindows(Session& session, Nanoseconds gap) const {
   session.target->SetOpen(false);
   session.target->Detach();
   parts_.drain();
-  session.target->ForgetBlocks(session.tracking->LiveBlocks());
+  session.target->ForgetBlocks();
   session.tracking->StopWatchingFrees();
-  session.is_in_windows = true;
   session.last_window_end = Now();
+  {
+    std::lock_guard lock(session.mutex);
+    session.is_in_windows = true;
+  }
   session.next_window = session.last_window_end + gap;
 }
 
@@ -301,8 +369,9 @@ void HeapManager::GoOverToWindows(Session& session, Nanoseconds gap) const {
 void HeapManager::WatchWindow(Session& session) {
   SteadyTime attached = Now();
   Status status = session.target->Attach(session.found.probe_sets(), false);
+  NoteProblem(session, status);
   if (!status.ok()) {
-    session.problem = status.message();
+    session.next_window = Now() + HeapBudget::kMaxGap;
     return;
   }
   SteadyTime start = Now();
@@ -310,6 +379,7 @@ void HeapManager::WatchWindow(Session& session) {
   bool goes_on = WaitFor(HeapBudget::kWindow);
   session.target->SetOpen(false);
   SteadyTime end = Now();
+  int others = parts_.probes.attached() - 1;
   session.target->Detach();
   if (!goes_on) return;
   parts_.drain();
@@ -317,30 +387,34 @@ void HeapManager::WatchWindow(Session& session) {
       std::chrono::duration<double>(end - session.last_window_end) /
       std::chrono::duration<double>(end - start));
   session.last_window_end = end;
-  uint64_t hits = session.target->ReadCounts().hits;
-  Nanoseconds cost =
-      session.CostOf(hits - std::exchange(session.hits_booked, hits));
+  Nanoseconds cost = CostSoFar(session, others);
   Nanoseconds lasted = Now() - attached;
   session.next_window = Now() + session.budget.GapAfter(lasted, cost);
   if (session.budget.Affords(lasted, cost)) GoBackToAll(session);
 }
 
+void HeapManager::NoteProblem(Session& session, const Status& status) {
+  std::lock_guard lock(session.mutex);
+  session.problem = status.ok() ? "" : status.message();
+}
+
 void HeapManager::GoBackToAll(Session& session) const {
   Status status = session.target->Attach(session.found.probe_sets(), true);
-  if (!status.ok()) {
-    session.problem = status.message();
-    return;
-  }
+  if (!status.ok()) return NoteProblem(session, status);
   session.budget.Reset();
-  session.is_in_windows = false;
+  {
+    std::lock_guard lock(session.mutex);
+    session.is_in_windows = false;
+  }
   session.tracking->StartWatchingFrees(parts_.clock.Boot());
   session.target->SetOpen(true);
 }
 
 void HeapManager::LimitSamples(Session& session) const {
-  if (session.tracking->live_count() <=
-      options_.max_live_blocks
-          << std::min<uint64_t>(session.times_doubled, 8)) {
+  std::lock_guard lock(session.mutex);
+  uint64_t factor = 1 + session.times_doubled;
+  if (session.tracking->live_count() <= options_.max_live_blocks * factor &&
+      session.tracking->record_count() <= kManyRecords * factor) {
     return;
   }
   ++session.times_doubled;
@@ -353,7 +427,9 @@ void HeapManager::EndProbes(Session& session) const {
   session.target->SetOpen(false);
   session.target->Detach();
   parts_.drain();
-  session.target->ForgetBlocks(session.tracking->LiveBlocks());
+  session.target->ForgetBlocks();
+  std::lock_guard lock(session.mutex);
+  session.last_counts = session.target->ReadCounts();
   session.target.reset();
 }
 
@@ -383,15 +459,14 @@ void HeapManager::Describe(const Session& session,
       session.found.description());
   snapshot->process_exited = session.HasExited();
   snapshot->period_bytes = session.period_bytes;
-  if (session.target) {
-    pprofd_heap_counts counts = session.target->ReadCounts();
-    snapshot->totals = {.allocs = counts.allocs,
-                        .alloc_bytes = counts.alloc_bytes,
-                        .frees = counts.frees};
-    snapshot->notes.push_back(
-        fmt::format("calls of the allocator watched: {}, at {} ns each",
-                    counts.hits, session.CostOf(1).count()));
-  }
+  pprofd_heap_counts counts =
+      session.target ? session.target->ReadCounts() : session.last_counts;
+  snapshot->totals = {.allocs = counts.allocs,
+                      .alloc_bytes = counts.alloc_bytes,
+                      .frees = counts.frees};
+  snapshot->notes.push_back(
+      fmt::format("calls of the allocator watched: {}, at about {} ns each",
+                  counts.hits, session.NsPerHit(parts_.probes.attached() - 1)));
   if (uint64_t lost = parts_.count_losses() - session.losses_before; lost > 0) {
     snapshot->notes.push_back(fmt::format(
         "events lost, of any process, ring buffer full: {}; blocks whose free "
@@ -410,9 +485,14 @@ void HeapManager::Describe(const Session& session,
   }
   if (session.times_doubled > 0) {
     snapshot->notes.push_back(
-        fmt::format("too many sampled blocks live: period doubled {} times, "
+        fmt::format("too many sampled blocks: period doubled {} times, "
                     "now {} bytes",
                     session.times_doubled, session.period_bytes));
+  }
+  if (session.found.has_throwing_new()) {
+    snapshot->notes.push_back(
+        "blocks of operator new are not in inuse_*: exceptions do not pass a "
+        "return probe on this allocator's");
   }
   if (!session.problem.empty()) {
     snapshot->notes.push_back("probes are not attached: " + session.problem);

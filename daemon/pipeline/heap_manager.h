@@ -89,16 +89,24 @@ class HeapManager : public HeapSink {
 
  private:
   Result<SessionRef> Begin(int32_t pid, uint64_t period_bytes);
-  void ForgetEnded();  // REQUIRES mutex_
+  SessionRef FindSession(int32_t pid) const;
+  // Both: REQUIRES mutex_.
+  void Retire(const SessionRef& session);
+  void ForgetEnded();
   std::shared_ptr<HeapTracking> FindTracking(uint32_t number) const;
   void Run();
   std::vector<SessionRef> Sessions() const;
+  void RetireIdle(std::chrono::steady_clock::time_point now);
+  std::vector<SessionRef> TakeRetired();
   // True when `time` passed, false when this stops.
   bool WaitFor(std::chrono::nanoseconds time);
-  // All below: REQUIRES session.mutex.
+  // All below: on the heap thread.
   void Tend(Session& session, std::chrono::nanoseconds elapsed);
+  static std::chrono::nanoseconds CostSoFar(Session& session, int others);
+  static void NoteProblem(Session& session, const Status& status);
   void BookHits(Session& session, std::chrono::nanoseconds elapsed) const;
   void WatchWindow(Session& session);
+  void RenewAfterFork(Session& session) const;
   void GoOverToWindows(Session& session, std::chrono::nanoseconds gap) const;
   void GoBackToAll(Session& session) const;
   void LimitSamples(Session& session) const;
@@ -117,6 +125,7 @@ class HeapManager : public HeapSink {
   // Guarded by mutex_:
   std::map<int32_t, SessionRef> sessions_;                       // by pid
   std::map<uint32_t, std::shared_ptr<HeapTracking>> trackings_;  // by number
+  std::vector<SessionRef> retired_;  // whose probes are to be taken out
   uint32_t last_number_ = 0;
   bool stopping_ = false;
 };

@@ -62,13 +62,23 @@ HeapSnapshot HeapService::Read(const LocalWatch& watch,
   return view.is_delta ? Difference(watch.before(), std::move(now)) : now;
 }
 
+// A process that was never sampled is known to /proc only.
+std::string HeapService::NameOf(const ProcessKey& key) const {
+  std::string comm, exe;
+  if (auto info = parts_.processes.Find(key)) {
+    comm = info->comm;
+    exe = info->exe;
+  } else if (auto dir = ProcessDir::Open(kProcRoot, key); dir.ok()) {
+    comm = dir->stat().comm;
+    if (Result<std::string> path = dir->ReadExe(); path.ok()) exe = *path;
+  }
+  return fmt::format("pid {} comm={} exe={}", key.pid, comm, exe);
+}
+
 std::vector<std::string> HeapService::Comment(const HeapSnapshot& snapshot,
                                               const HeapView& view) const {
   std::vector<std::string> comments;
-  auto info = parts_.processes.Find(snapshot.process);
-  comments.push_back(fmt::format("pid {} comm={} exe={}", snapshot.process.pid,
-                                 info ? info->comm : "",
-                                 info ? info->exe : ""));
+  comments.push_back(NameOf(snapshot.process));
   comments.push_back(parts_.host);
   comments.push_back("heap_source: " + snapshot.source);
   if (view.is_delta || view.range) {

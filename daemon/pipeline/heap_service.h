@@ -39,6 +39,7 @@ class HeapService {
   class LocalWatch;
 
   HeapSnapshot Read(const LocalWatch& watch, const HeapView& view) const;
+  std::string NameOf(const ProcessKey& key) const;
   std::vector<std::string> Comment(const HeapSnapshot& snapshot,
                                    const HeapView& view) const;
   std::string RenderText(const HeapSnapshot& snapshot,

@@ -149,7 +149,10 @@ Status Pipeline::Impl::Start() {
   heap_ = std::make_unique<HeapManager>(
       HeapManager::Parts{
           *heap_probes_, *name_symbolizer_, clock_, [this] { CatchUp(); },
-          [this] { return program_->ReadReason(PPROFD_REASON_RING_FULL); }},
+          [this] {
+            return program_->ReadReason(PPROFD_REASON_RING_FULL) +
+                   program_->ReadReason(PPROFD_REASON_SCRATCH_MISSING);
+          }},
       HeapManager::Options{
           .budget_cpus = config_.heap.budget_percent / 100.0,
           .period_bytes = config_.heap.period,

@@ -11,6 +11,7 @@
 
 #include "daemon/model/frame.h"
 #include "daemon/pipeline/advice.h"
+#include "daemon/pipeline/allocator_finder.h"
 #include "daemon/process/dpkg_owners.h"
 #include "daemon/process/jit_dump_file.h"
 #include "daemon/process/module_opener.h"
@@ -136,11 +137,31 @@ void ProcessExplainer::ExplainLiving(const ProcessDir& process,
         OpenFiles(process.key(), candidates, deadline), deadline);
     ExplainJit(process, *maps, &explanation->jit);
   }
+  ExplainHeap(process, deadline, &explanation->heap);
   Advise(process.key().pid, &process, explanation);
   Result<std::string> exe = process.ReadExe();
   explanation->jit.advice =
       AdviseJit(process.key().pid, exe.ok() ? *exe : process.stat().comm,
                 explanation->jit);
+}
+
+void ProcessExplainer::ExplainHeap(const ProcessDir& process, Deadline deadline,
+                                   HeapFacts* heap) const {
+  if (Now() >= deadline) {
+    heap->problem = kTooLate;
+    return;
+  }
+  Result<FoundAllocators> found =
+      AllocatorFinder(parts_.symbolizer).Find(process, deadline);
+  if (!found.ok()) {
+    heap->problem = found.status().message();
+    return;
+  }
+  heap->allocators = found->description();
+  heap->is_stepped = !found->is_emulated();
+  for (const HeapProbeSet& set : found->probe_sets()) {
+    heap->functions += set.functions.size();
+  }
 }
 
 ProcessExplainer::Sampled ProcessExplainer::ReadHistory(

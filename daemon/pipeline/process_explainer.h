@@ -89,6 +89,8 @@ class ProcessExplainer {
 
   void ExplainLiving(const ProcessDir& process, const Sampled& sampled,
                      ProcessExplanation* explanation) const;
+  void ExplainHeap(const ProcessDir& process, Deadline deadline,
+                   HeapFacts* heap) const;
   Sampled ReadHistory(const ProcessKey& key) const;
   const FileName& NameOf(ModuleId id, FileNames* names) const;
   // Sorted by samples; what is beyond kMaxModules is only counted.

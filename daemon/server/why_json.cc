@@ -112,6 +112,15 @@ void WriteJit(const JitFacts& jit, JsonWriter* json) {
   json->Close();
 }
 
+void WriteHeap(const HeapFacts& heap, JsonWriter* json) {
+  json->Open("heap", '{');
+  json->Text("allocators", heap.allocators);
+  json->Number("functions", heap.functions);
+  json->Bool("single_stepped", heap.is_stepped);
+  json->Text("problem", heap.problem);
+  json->Close();
+}
+
 void WriteKernel(const KernelFacts& kernel, JsonWriter* json) {
   json->Open("kernel", '{');
   json->Bool("has_names", kernel.has_names);
@@ -144,6 +153,7 @@ std::string WhyJson(const ProcessRow& process,
   json.Number("modules_left_out", explanation.modules_left_out);
   json.Text("modules_problem", explanation.modules_problem);
   WriteJit(explanation.jit, &json);
+  WriteHeap(explanation.heap, &json);
   WriteKernel(explanation.kernel, &json);
   json.Close();
   return std::move(json).Take();

@@ -190,6 +190,19 @@ std::string JitHtml(const JitFacts& jit) {
   return html + "</section>\n";
 }
 
+std::string HeapHtml(const HeapFacts& heap) {
+  std::string html = "<section>\n<h2>Heap</h2>\n";
+  if (heap.problem.empty()) {
+    html += fmt::format("<p>Allocator: {}; {} functions to probe{}.</p>\n",
+                        HtmlText(heap.allocators), heap.functions,
+                        heap.is_stepped ? ", some single-stepped" : "");
+  } else {
+    html += fmt::format("<p>Allocations cannot be sampled: {}</p>\n",
+                        HtmlText(heap.problem));
+  }
+  return html + "</section>\n";
+}
+
 std::string KernelHtml(const KernelFacts& kernel) {
   std::string html = fmt::format(
       "<section>\n<h2>Kernel</h2>\n<p>Its stacks are walked by the kernel's "
@@ -252,7 +265,8 @@ std::string WhyPage(const ProcessRow& process,
   }
   html += StacksHtml(explanation.stacks);
   if (!explanation.is_kernel_thread) {
-    html += ModulesHtml(explanation) + JitHtml(explanation.jit);
+    html += ModulesHtml(explanation) + JitHtml(explanation.jit) +
+            HeapHtml(explanation.heap);
   }
   html += KernelHtml(explanation.kernel);
   return html + PageEnd(host_description);

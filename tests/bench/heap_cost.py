@@ -1,31 +1,24 @@
 """What watching a program's allocations costs the program."""
-import concurrent.futures
 import contextlib
-import dataclasses
+import itertools
 import os
 import pathlib
-import re
-import statistics
 import time
 
-import peers
-from heap_programs import (JEMALLOC, LIBRARIES, Compile, Memleak, Pairs, Redis,
+from heap_programs import (JEMALLOC, Compile, Memleak, Pairs, Redis, Sleeper,
                            Sqlite)
+from heap_watching import (STRETCH_SECONDS, WINDOWS_SECONDS, Stretch, Tracking,
+                           at_once, between, daemon, measure)
 from measuring import log, median, process_cpu_ns
-from pprof_profile import Profile
-from waiting import TimedOut, wait_until
+from waiting import wait_until
 
-STRETCH_SECONDS = 1.5
-PIECE_SECONDS = 0.1
 SETTLE_SECONDS = 0.5
-WINDOWS_SECONDS = 16  # at least, and from the end of a window to that of one
-SLOW_SECONDS = 4       # an answer; the first is meant to take 3
-SPENT_SECONDS = 10    # until the budget must have been spent
 EVERYTHING = "heap:\n  budget_percent: 1000\n"  # ten CPUs: every call
 BUDGET_SHARE = 0.01
-PROFILER = ("nice", "-n", "-15")  # never waits for what it watches
-SHORT_COMPILE = 1    # functions
-LONG_COMPILE = 300   # more than is waited for
+SHORT_COMPILE = 1     # functions
+LONG_COMPILE = 300    # more than is waited for
+PEER_ROUNDS = 2       # in which others are measured, too
+CROWDS = (0, 1, 4, 16)  # processes tracked besides
 HEAPTRACK = pathlib.Path("/usr/lib/heaptrack/libheaptrack_preload.so")
 # A preload and what it is compared with: the condition of that name.
 PRELOADS = {
@@ -34,121 +27,13 @@ PRELOADS = {
     "jemalloc prof": (JEMALLOC, {
         "MALLOC_CONF": "prof:true,lg_prof_sample:19"}, "jemalloc"),
 }
-WATCHED = re.compile(r"calls of the allocator watched: (\d+), at (\d+) ns")
+CONDITIONS = {
+    "idle": "asked for nothing", "windows": "tracked, 1 % of a CPU",
+    "all": "tracked, every call", "memleak": "memleak",
+    "heaptrack": "heaptrack", "jemalloc": "jemalloc",
+    "jemalloc prof": "jemalloc, prof, to jemalloc"}
 # At once, each on a CPU of its own.
 GROUPS = ((Pairs, Sqlite), (Redis,))
-
-
-@dataclasses.dataclass
-class Stretch:
-    """Work done and CPU time used for it; hits as pprofd counts them."""
-    units: float
-    cpu_ns: float
-    hits: int = 0
-    seconds: float = 0
-    pieces: list = dataclasses.field(default_factory=list)  # ns a unit
-
-    @property
-    def each_ns(self):
-        return self.cpu_ns / self.units
-
-    @property
-    def calm_ns(self):
-        """Of the quarter of the pieces that met the fewest disturbances."""
-        return statistics.quantiles(self.pieces, n=4)[0]
-
-    def __add__(self, other):
-        return Stretch(self.units + other.units, self.cpu_ns + other.cpu_ns,
-                       pieces=self.pieces + other.pieces)
-
-
-class Tracking:
-    """A process that pprofd has been asked about."""
-
-    def __init__(self, pprofd, pid):
-        self.client = pprofd.client
-        self.pid = pid
-        self.begin = time.monotonic()
-        self.first = self.client.in_background(self.client.get, "heap",
-                                               pid=pid)
-        wait_until(lambda: self.first.done() or self.hits(), "probes are hit",
-                   20, pause=0.1)
-
-    def comments(self):
-        while True:
-            reply = self.client.get("heap", pid=self.pid)
-            if reply.seconds > SLOW_SECONDS:
-                log(f"heap: an answer took {reply.seconds:.1f} s")
-            if reply.status == 200:
-                return "\n".join(Profile(reply.body).comments)
-            if reply.status != 503:  # the process was being attached to
-                raise RuntimeError(f"heap: {reply.status} {reply.text}")
-
-    def hits(self):
-        return int(WATCHED.search(self.comments()).group(1))
-
-    def ns_said(self):
-        return int(WATCHED.search(self.comments()).group(2))
-
-    def wait_for_windows(self):
-        """False when it can be watched all the time."""
-        with contextlib.suppress(TimedOut):
-            wait_until(lambda: "windows of time" in self.comments(),
-                       "the budget is spent", SPENT_SECONDS, pause=0.1)
-            return True
-        return False
-
-    def wait_for_window_end(self, seconds=70):
-        """The hits until then."""
-        before = now = self.hits()
-        deadline = time.monotonic() + seconds
-        while True:
-            time.sleep(0.2)
-            last, now = now, self.hits()
-            if now == last != before:
-                return now
-            if time.monotonic() > deadline:
-                raise TimedOut(f"no window in {seconds} s")
-
-    def wait_whole_windows(self):
-        """(hits, seconds) from now on."""
-        hits, start = self.hits(), time.monotonic()
-        while True:
-            now = self.wait_for_window_end()
-            if time.monotonic() - start >= WINDOWS_SECONDS:
-                return now - hits, time.monotonic() - start
-
-
-@contextlib.contextmanager
-def daemon(directory, config=""):
-    pprofd = peers.Pprofd(directory, PROFILER)
-    pprofd.start_daemon(config)
-    try:
-        pprofd.wait_until_settled()
-        yield pprofd
-    finally:
-        pprofd.stop_daemon()
-
-
-def at_once(function, *lists):
-    """function(...) of each, on threads."""
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        return list(pool.map(function, *lists))
-
-
-def measure(program, seconds=STRETCH_SECONDS):
-    points = [program.point()]
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        time.sleep(PIECE_SECONDS)
-        points.append(program.point())
-    return between(points)
-
-
-def between(points):
-    return Stretch(points[-1][0] - points[0][0], points[-1][1] - points[0][1],
-                   pieces=[(after[1] - before[1]) / (after[0] - before[0])
-                           for before, after in zip(points, points[1:])])
 
 
 class HeapCost:
@@ -163,7 +48,8 @@ class HeapCost:
             pathlib.Path("/proc/self/autogroup").write_text("-5")
         self.cpus = sorted(os.sched_getaffinity(0))[:2]
         self.ratios, self.hit_ns, self.hit_ns_said = {}, {}, {}
-        self.unit_ns, self.by_count, self.window_gaps = {}, {}, {}
+        self.unit_ns, self.by_count = {}, {}
+        self.crowd_ns = {}  # by others tracked: what a hit costs
         self.left_out = []
         self.without_memleak = Memleak.missing()
         if self.without_memleak:
@@ -174,25 +60,29 @@ class HeapCost:
                 self.preloads[name] = PRELOADS[name]
             else:
                 self.left_out.append(f"{name}: no {library} here")
-        self.groups = [self._present(group) for group in GROUPS]
-
-    def _present(self, kinds):
-        for kind in kinds:
+        for kind in (*itertools.chain(*GROUPS), Compile):
             if why := kind.missing():
                 self.left_out.append(f"{kind.name}: {why}")
-        return [kind for kind in kinds if not kind.missing()]
+        self.groups = [[kind for kind in group if not kind.missing()]
+                       for group in GROUPS]
 
     def measure(self, rounds):
         for number in range(rounds):
             start = time.monotonic()
-            for kinds in filter(None, self.groups):
-                self._measure_running(kinds)
-                for name in self.preloads:
-                    self._measure_preload(kinds, name)
-            if self._present([Compile]):
-                self._measure_compiles(number)
+            self.measure_round(number)
             log(f"heap: round {number + 1} of {rounds}, "
                 f"{time.monotonic() - start:.0f} s")
+
+    def measure_round(self, number):
+        with_peers = number < PEER_ROUNDS
+        for kinds in filter(None, self.groups):
+            self._measure_running(kinds, with_peers)
+            for name in self.preloads if with_peers else ():
+                self._measure_preload(kinds, name)
+        if not Compile.missing():
+            self._measure_compiles(number, with_peers)
+        if with_peers:
+            self._measure_crowd()
 
     def _add(self, table, key, value):
         table.setdefault(key, []).append(value)
@@ -200,11 +90,12 @@ class HeapCost:
     def _start(self, kinds, environment=()):
         programs = [kind(self.directory, self.cpus, environment)
                     for kind in kinds]
-        at_once(lambda program: program.point(), programs)
+        for program in programs:
+            wait_until(program.units, f"{program.name} works", 20)
         time.sleep(SETTLE_SECONDS)
         return programs
 
-    def _measure_running(self, kinds):
+    def _measure_running(self, kinds, with_peers):
         """One and the same process under one condition behind another."""
         programs = self._start(kinds)
         found = {program: {} for program in programs}
@@ -231,7 +122,7 @@ class HeapCost:
                 with daemon(self.directory, EVERYTHING) as pprofd:
                     everything.append(self._watch_all(pprofd, program))
             note("all", everything)
-            if not self.without_memleak:
+            if with_peers and not self.without_memleak:
                 note("memleak", self._watch_by_memleak(programs))
             note_none()
         finally:
@@ -318,12 +209,33 @@ class HeapCost:
                                else (program, reference)][-1]
         self._add(self.ratios, (program, name), each_ns / without)
 
+    def _measure_crowd(self):
+        """What a hit costs while others that do nothing are tracked, too."""
+        [pairs] = self._start([Pairs])
+        sleepers = [Sleeper() for _ in range(max(CROWDS))]
+        try:
+            without = measure(pairs).each_ns
+            with daemon(self.directory, EVERYTHING) as pprofd:
+                Tracking(pprofd, pairs.pid)
+                for others in CROWDS:
+                    for future in [sleeper.track(pprofd)
+                                   for sleeper in sleepers[:others]]:
+                        future.result()
+                    each_ns = (measure(pairs).each_ns - without) / 2
+                    self._add(self.crowd_ns, others, each_ns)
+        finally:
+            for program in (pairs, *sleepers):
+                program.stop()
+        log("heap: ns a hit by others tracked: "
+            + ", ".join(f"{others}: {values[-1]:.0f}"
+                        for others, values in self.crowd_ns.items()))
+
     def _short_compile_ns(self, environment=()):
         compiler = Compile(self.directory, self.cpus[0], SHORT_COMPILE,
                            environment)
         return compiler.cpu_ns_at_end()
 
-    def _measure_compiles(self, number):
+    def _measure_compiles(self, number, with_peers):
         """cc1plus ends: each condition has one of its own."""
         name = Compile.name
         none = self._short_compile_ns()
@@ -342,9 +254,9 @@ class HeapCost:
         self._add(self.hit_ns, name, hit_ns)
         self._add(self.by_count, name,
                   windows.hits * hit_ns / windows.seconds / 1e9)
-        if not self.without_memleak:
+        if with_peers and not self.without_memleak:
             self._compare_compiles(cpus, self._watch_compile_by_memleak)
-        for preload in self.preloads:
+        for preload in self.preloads if with_peers else ():
             library, environment, _ = self.preloads[preload]
             self._note_preload(name, preload, self._short_compile_ns(
                 {**environment, "LD_PRELOAD": str(library)}))
@@ -399,17 +311,11 @@ class HeapCost:
         finally:
             memleak.stop()
 
-    CONDITIONS = {
-        "idle": "asked for nothing", "windows": "tracked, 1 % of a CPU",
-        "all": "tracked, every call", "memleak": "memleak",
-        "heaptrack": "heaptrack", "jemalloc": "jemalloc",
-        "jemalloc prof": "jemalloc, prof, to jemalloc"}
-
     def _shown(self, program, condition):
         values = self.ratios.get((program, condition))
         if not values:
             return ""
-        form = "{:.1f}" if median(values) > 5 else "{:.3f}"
+        form = "{:.1f}" if median(values) > 5 else "{:.2f}"
         return (form + " (" + form + " to " + form + ")").format(
             median(values), min(values), max(values))
 
@@ -417,23 +323,25 @@ class HeapCost:
         page.heading("Heap: what it costs the program")
         page.text(
             "CPU time of a program for the same work, all its threads, "
-            "divided by that without; medians and ranges of the rounds. All "
+            "divided by that without; medians and ranges of the rounds, of "
+            f"other tools of {PEER_ROUNDS} rounds only. All "
             "but cc1plus are measured in one process, under one condition "
             "behind another and without in the beginning, between them and in "
             f"the end, {STRETCH_SECONDS} s each. redis-server is under "
-            "`redis-benchmark -P 16 -t set,get`; sqlite3 builds 20,000 rows of "
-            "random text a query. cc1plus ends too soon to be asked about: "
+            "`redis-benchmark -P 16 -t set,get`; sqlite3 builds 20,000 rows "
+            "of random text a query. cc1plus ends too soon to be asked about: "
             "where it must run, two compile a long file at once, and the "
             "one that is watched is compared with the other over the same "
             "part of it.")
         page.text(
             "\"Asked for nothing\": pprofd runs. \"Tracked\": "
             "`/debug/pprof/heap?pid=N` was asked for, and the budget's saved "
-            f"part has been spent; {WINDOWS_SECONDS} s or more, from the end "
-            "of a window to that of another. \"Every call\": with "
-            "`heap.budget_percent: 1000`. memleak is that of bcc's "
-            "libbpf-tools; heaptrack's interpreter is not counted.")
-        shown = {name: title for name, title in self.CONDITIONS.items()
+            f"part has been spent; {WINDOWS_SECONDS} s or more a round, from "
+            "the end of a window to that of another. \"Every call\": with "
+            "`heap.budget_percent: 1000`, one process after another. memleak "
+            "is that of bcc's libbpf-tools; heaptrack's interpreter is not "
+            "counted.")
+        shown = {name: title for name, title in CONDITIONS.items()
                  if any(condition == name for _, condition in self.ratios)}
         page.table(["program", *shown.values()], [
             [program, *(self._shown(program, name) for name in shown)]
@@ -458,6 +366,15 @@ class HeapCost:
                 f"{100 * min(share):.2f} to {100 * max(share):.2f}"])
         page.table(["program", "work without", "said", "range", "measured",
                     "range", "by count, %", "range"], rows)
+        page.text(
+            "The kernel asks all who probe a function at each call of it: "
+            "what a call of malloc or free costs a process that is watched, "
+            "while others that use the same libc.so.6, and sleep, are "
+            "tracked, too.")
+        page.table(["others tracked", "ns a call", "range"], [
+            [others, f"{median(values):,.0f}",
+             f"{min(values):,.0f} to {max(values):,.0f}"]
+            for others, values in self.crowd_ns.items()])
         if self.left_out:
             page.text("Left out: " + "; ".join(self.left_out) + ".")
         self._judge(page)

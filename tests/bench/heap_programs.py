@@ -260,6 +260,22 @@ class Compile(Program):
         return "" if CC1PLUS.exists() else "no g++-12 here"
 
 
+class Sleeper:
+    """A process that uses libc and does nothing."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(["sleep", "300"])
+
+    def track(self, pprofd):
+        """A future; it is tracked at once and answered after a while."""
+        return pprofd.client.in_background(pprofd.client.get, "heap",
+                                           pid=self.process.pid)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class Memleak:
     """The one of bcc's libbpf-tools, or Debian's; both watch every call."""
 
