@@ -58,6 +58,7 @@ class HeapManager::Session {
   uint64_t times_doubled = 0;
   std::string problem;  // why probes are not attached
   bool is_in_windows = false;
+  Nanoseconds in_windows{0};  // how long it was so
 
   // What one hit costs beside so many other targets.
   int64_t NsPerHit(int others) const {
@@ -386,6 +387,10 @@ void HeapManager::WatchWindow(Session& session) {
   session.tracking->EndWindow(
       std::chrono::duration<double>(end - session.last_window_end) /
       std::chrono::duration<double>(end - start));
+  {
+    std::lock_guard lock(session.mutex);
+    session.in_windows += end - session.last_window_end;
+  }
   session.last_window_end = end;
   Nanoseconds cost = CostSoFar(session, others);
   Nanoseconds lasted = Now() - attached;
@@ -481,6 +486,12 @@ void HeapManager::Describe(const Session& session,
     snapshot->notes.push_back(fmt::format(
         "it allocates too often to watch every call for {:.3g} % of a CPU: "
         "alloc_* are of windows of time, scaled; inuse_* are not available",
+        options_.budget_cpus * 100));
+  } else if (session.in_windows > Nanoseconds(0)) {
+    snapshot->notes.push_back(fmt::format(
+        "for {:.1f} s it allocated too often to watch every call for {:.3g} % "
+        "of a CPU: alloc_* of that time are of windows, scaled",
+        std::chrono::duration<double>(session.in_windows).count(),
         options_.budget_cpus * 100));
   }
   if (session.times_doubled > 0) {

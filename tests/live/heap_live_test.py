@@ -170,43 +170,43 @@ def test_rust_programs_are_like_others(generous, tmp_path):
         target.finish()
 
 
-def test_held_blocks_are_in_use_until_they_are_freed(client, tmp_path):
+def test_held_blocks_are_in_use_until_they_are_freed(generous, tmp_path):
     with start("heap_sites", ["hold", 50_000, 1024], tmp_path) as target:
-        before = heap(client, target.pid, rate=1)
+        before = heap(generous, target.pid, rate=1)
         assert "tracking began" in comment_with(before, "tracking")
         target.act()
-        held = sums(heap(client, target.pid))
+        held = sums(heap(generous, target.pid))
         assert held[2:] == [50_000, 51_200_000]
-        sample = next(s for s in heap(client, target.pid).message.sample
+        sample = next(s for s in heap(generous, target.pid).message.sample
                       if s.value[2])
         assert [label.num for label in sample.label] == [1024]
         target.act()
-        freed = sums(heap(client, target.pid))
+        freed = sums(heap(generous, target.pid))
         assert freed[:2] == held[:2] and freed[2:] == [0, 0]
         target.finish()
 
 
-def test_a_difference_shows_what_was_freed_meanwhile(client, tmp_path):
+def test_a_difference_shows_what_was_freed_meanwhile(generous, tmp_path):
     with start("heap_sites", ["hold", 20_000, 1024], tmp_path) as target:
-        heap(client, target.pid, rate=1)
+        heap(generous, target.pid, rate=1)
         target.act()
-        assert sums(heap(client, target.pid))[2] == 20_000
+        assert sums(heap(generous, target.pid))[2] == 20_000
         target.go_on()
-        reply = client.get("heap", pid=target.pid, from_="-60s")
+        reply = generous.get("heap", pid=target.pid, from_="-60s")
         assert reply.status == 200
         target.next_truth()
-        change = heap(client, target.pid, seconds=1)
+        change = heap(generous, target.pid, seconds=1)
         assert change.message.duration_nanos >= 1_000_000_000
-        past = heap(client, target.pid, from_="-60s")
+        past = heap(generous, target.pid, from_="-60s")
         assert sums(past) == [20_000, 20_480_000, 0, 0]
         target.finish()
 
 
-def test_a_second_of_a_freeing_program_is_negative(client, tmp_path):
+def test_a_second_of_a_freeing_program_is_negative(generous, tmp_path):
     with start("heap_sites", ["hold", 20_000, 1024], tmp_path) as target:
-        heap(client, target.pid, rate=1)
+        heap(generous, target.pid, rate=1)
         target.act()
-        connection = begin(client, target.pid, seconds=2)
+        connection = begin(generous, target.pid, seconds=2)
         target.go_on()
         change = Profile(connection.getresponse().read())
         assert change.sample_types == HEAP_TYPES
@@ -269,12 +269,12 @@ def test_parameters_are_taken_as_go_takes_them(client, tmp_path, name):
         assert client.get(name).text == "pid parameter is required\n"
 
 
-def test_text_says_the_same_as_the_profile(client, tmp_path, go_pprof):
+def test_text_says_the_same_as_the_profile(generous, tmp_path, go_pprof):
     with start("heap_sites", ["hold", 50_000, 4096], tmp_path) as target:
-        heap(client, target.pid)
+        heap(generous, target.pid)
         target.act()
-        profile = heap(client, target.pid)
-        text = client.get("heap", pid=target.pid, debug=1).text
+        profile = heap(generous, target.pid)
+        text = generous.get("heap", pid=target.pid, debug=1).text
         assert re.match(r"heap profile: \d+: \d+ \[\d+: \d+\] @ "
                         r"heap/1048576\n", text)
         file = tmp_path / "heap.txt"
@@ -343,11 +343,11 @@ def test_a_process_that_allocates_too_often_is_watched_in_windows(
         assert said[2:] == [0, 0] and said[1] > 0
 
 
-def test_a_target_that_dies_meanwhile_gives_what_was_seen(client, tmp_path):
+def test_a_target_that_dies_meanwhile_gives_what_was_seen(generous, tmp_path):
     with start("heap_sites", ["hold", 50_000, 1024], tmp_path) as target:
-        heap(client, target.pid, rate=1)
+        heap(generous, target.pid, rate=1)
         target.act()
-        connection = begin(client, target.pid, seconds=30)
+        connection = begin(generous, target.pid, seconds=30)
         target.process.send_signal(signal.SIGKILL)
         reply = connection.getresponse()
         assert reply.status == 200
@@ -437,23 +437,23 @@ for line in sys.stdin:
 """
 
 
-def test_a_program_that_execs_is_asked_about_anew(client, tmp_path):
+def test_a_program_that_execs_is_asked_about_anew(generous, tmp_path):
     script = (f"echo ready; read line; "
               f"exec {TARGETS_DIR}/heap_sites hold 1000 100")
     with subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as target:
         assert target.stdout.readline() == "ready\n"
-        heap(client, target.pid)
+        heap(generous, target.pid)
         target.stdin.write("\n")
         target.stdin.flush()
         assert target.stdout.readline().startswith("ready")
         # A request after the program has changed is about the new one.
         wait_until(lambda: "tracking began" in comment_with(
-            heap(client, target.pid, rate=1), "tracking"), "it is tracked")
+            heap(generous, target.pid, rate=1), "tracking"), "it is tracked")
         target.stdin.write("\n")
         target.stdin.flush()
         assert json.loads(target.stdout.readline())["mode"] == "hold"
-        assert sums(heap(client, target.pid))[:2] == [1000, 100_000]
+        assert sums(heap(generous, target.pid))[:2] == [1000, 100_000]
         target.stdin.close()
         target.wait(20)
 
