@@ -17,8 +17,8 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   int file = open(argv[1], O_RDWR | O_CREAT, 0600);
   if (file < 0 || ftruncate(file, sizeof(uint64_t)) != 0) return 1;
-  volatile uint64_t* pairs = mmap(NULL, sizeof(uint64_t),
-                                  PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  volatile uint64_t* pairs =
+      mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (pairs == MAP_FAILED) return 1;
   printf("ready %d\n", getpid());
   fflush(stdout);
