@@ -95,9 +95,8 @@ int64_t NsPerCall(void (*function)(uint64_t)) {
   std::array<int64_t, kMeasuredRounds> rounds;
   for (int64_t& round : rounds) round = CpuTimeOfCalls(function);
   std::sort(rounds.begin(), rounds.end());
-  return static_cast<int64_t>(
-      static_cast<double>(rounds[kMeasuredRounds / 2] / kMeasuredCalls) *
-      kColdFactor);
+  return static_cast<int64_t>(static_cast<double>(rounds[kMeasuredRounds / 2]) *
+                              kColdFactor / kMeasuredCalls);
 }
 
 }  // namespace

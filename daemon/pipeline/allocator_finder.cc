@@ -43,6 +43,7 @@ std::optional<VirtualAddr> Locate(const Module& module, VirtualAddr start,
 
 std::vector<HeapProbeSet> FoundAllocators::probe_sets() const {
   std::vector<HeapProbeSet> sets;
+  sets.reserve(allocators.size());
   for (const Allocator& allocator : allocators) {
     sets.push_back({allocator.file.get(), allocator.functions});
   }

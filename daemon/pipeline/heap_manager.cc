@@ -307,6 +307,7 @@ bool HeapManager::WaitFor(Nanoseconds time) {
 std::vector<HeapManager::SessionRef> HeapManager::Sessions() const {
   std::lock_guard lock(mutex_);
   std::vector<SessionRef> sessions;
+  sessions.reserve(sessions_.size());
   for (const auto& [pid, session] : sessions_) sessions.push_back(session);
   return sessions;
 }
