@@ -177,7 +177,7 @@ Status AllocatorFinder::Choose(std::vector<Candidate>* candidates) {
     return Status(StatusCode::kUnsupported,
                   fmt::format("{} is a static program without symbols: its "
                               "allocator cannot be told from other code; keep "
-                              "its .symtab, or see rss",
+                              "its .symtab",
                               stripped->module.path));
   }
   if (candidates->empty()) {
