@@ -81,7 +81,6 @@ enum pprofd_reason {
 /* What a sample observes, with its two values. */
 #define PPROFD_KIND_CPU 1  /* {samples, nanoseconds}: {1, period} */
 #define PPROFD_KIND_HEAP 2 /* {bytes requested, mean bytes between samples} */
-#define PPROFD_KIND_RSS 3  /* {faults, bytes} that became resident */
 
 struct pprofd_event_header {
   uint16_t version; /* PPROFD_ABI_VERSION */

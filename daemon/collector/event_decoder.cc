@@ -107,9 +107,6 @@ bool ReadValues(const pprofd_sample& from, Sample& sample) {
       sample.value = static_cast<int64_t>(from.value[0]);
       sample.period = static_cast<int64_t>(from.value[1]);
       return sample.value > 0 && sample.period > 0;
-    case PPROFD_KIND_RSS:
-      sample.kind = ProfileKind::kRss;
-      return true;
   }
   return false;
 }

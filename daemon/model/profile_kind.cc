@@ -9,7 +9,6 @@ constexpr ValueType kHeapTypes[] = {{"alloc_objects", "count"},
                                     {"alloc_space", "bytes"},
                                     {"inuse_objects", "count"},
                                     {"inuse_space", "bytes"}};
-constexpr ValueType kRssTypes[] = {{"faults", "count"}, {"rss", "bytes"}};
 
 // The allocators' own entry points, so that their caller leads.
 constexpr std::string_view kAllocatorFrames =
@@ -24,7 +23,6 @@ constexpr ProfileKindInfo kKinds[] = {
     {"profile", kCpuTypes, {"cpu", "nanoseconds"}, "", ""},
     {"heap", kHeapTypes, {"space", "bytes"}, "", kAllocatorFrames},
     {"allocs", kHeapTypes, {"space", "bytes"}, "alloc_space", kAllocatorFrames},
-    {"rss", kRssTypes, {"rss", "bytes"}, "", ""},
 };
 static_assert(std::size(kKinds) == kProfileKinds);
 

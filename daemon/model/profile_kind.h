@@ -14,8 +14,8 @@
 
 namespace pprofd {
 
-enum class ProfileKind : uint8_t { kCpu, kHeap, kAllocs, kRss };
-inline constexpr size_t kProfileKinds = 4;
+enum class ProfileKind : uint8_t { kCpu, kHeap, kAllocs };
+inline constexpr size_t kProfileKinds = 3;
 
 // One number per value type of a kind; the rest is 0.
 inline constexpr size_t kMaxValueTypes = 4;
