@@ -475,8 +475,8 @@ void HeapManager::Describe(const Session& session,
                   counts.hits, session.NsPerHit(parts_.probes.attached() - 1)));
   if (uint64_t lost = parts_.count_losses() - session.losses_before; lost > 0) {
     snapshot->notes.push_back(fmt::format(
-        "events lost, of any process, ring buffer full: {}; blocks whose free "
-        "was lost stay in inuse_*",
+        "events lost, of any process: {}; blocks whose free was lost stay in "
+        "inuse_*",
         lost));
   }
   if (!session.found.is_emulated()) {
