@@ -21,7 +21,6 @@ namespace pprofd {
 namespace {
 
 constexpr size_t kVerifierLogBytes = 64 << 10;
-constexpr int kUprobeSession = 57;  // BPF_TRACE_UPROBE_SESSION, from 6.13 on
 
 // What libbpf says of a refused program is long, and its end tells most.
 int LogLibbpf(libbpf_print_level level, const char* format, va_list arguments) {

@@ -28,6 +28,9 @@ struct bpf_program;
 
 namespace pprofd {
 
+// BPF_TRACE_UPROBE_SESSION, of Linux 6.13 on.
+inline constexpr int kUprobeSession = 57;
+
 struct ProgramCost {
   std::string name;
   uint64_t verified_instructions = 0;  // 0 = the kernel does not tell

@@ -42,7 +42,6 @@ void pprofd_stepped_probe(uint64_t bytes);
 namespace pprofd {
 namespace {
 
-constexpr int kUprobeSession = 57;     // BPF_TRACE_UPROBE_SESSION, from 6.13 on
 constexpr uint8_t kFirstArgument = 5;  // rdi, by DWARF
 constexpr uint64_t kNeverSampled = uint64_t{1} << 36;
 constexpr int kMeasuredCalls = 400;
