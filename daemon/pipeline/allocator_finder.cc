@@ -14,18 +14,8 @@
 namespace pprofd {
 namespace {
 
-Module OpenMapped(const ProcessDir& process, const ProcMapping& line) {
-  NewModuleEvent event;
-  event.key.inode = line.inode;
-  event.process = process.key();
-  event.map_start = line.start;
-  event.map_limit = line.limit;
-  event.offset = line.offset;
-  event.path = line.path;
-  return OpenModule(event);
-}
-
-// Allocators that lack the others leave them to libc, whose ask the allocator.
+// An allocator that lacks one of the others leaves it to libc, whose own asks
+// the allocator.
 bool TellsAllocator(const AllocatorSlot& slot) {
   return slot.name != "reallocarray" && slot.name != "valloc" &&
          slot.name != "pvalloc";
@@ -113,7 +103,7 @@ std::vector<AllocatorFinder::Candidate> AllocatorFinder::ReadModules(
     if (std::chrono::steady_clock::now() >= deadline) break;
     if (!seen.emplace(line.path, line.inode).second) continue;
     Candidate candidate;
-    candidate.module = OpenMapped(process, line);
+    candidate.module = OpenMappedModule(process.key(), line);
     if (!candidate.module.file) continue;
     symbolizer_.DescribeModule(&candidate.module);
     Result<AllocatorReport> report =

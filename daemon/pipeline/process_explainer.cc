@@ -256,14 +256,7 @@ std::vector<ProcessExplainer::Found> ProcessExplainer::OpenFiles(
     }
     auto module = std::make_shared<Module>();
     if (Now() < deadline) {
-      NewModuleEvent event;
-      event.key.inode = candidate.line.inode;
-      event.process = key;
-      event.map_start = candidate.line.start;
-      event.map_limit = candidate.line.limit;
-      event.offset = candidate.line.offset;
-      event.path = candidate.line.path;
-      *module = OpenModule(event);
+      *module = OpenMappedModule(key, candidate.line);
       parts_.symbolizer.DescribeModule(module.get());
     } else {
       module->unavailable_reason = kTooLate;

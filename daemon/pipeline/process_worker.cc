@@ -253,15 +253,9 @@ ModuleId ProcessWorker::NameModule(const ProcessKey& key,
   for (const Module& module : finds->modules) {
     if (is_it(module)) return module.id;
   }
-  NewModuleEvent event;
-  event.key.inode = line->inode;
-  event.module = parts_.take_number();
-  event.process = key;
-  event.map_start = line->start;
-  event.map_limit = line->limit;
-  event.offset = line->offset;
-  event.path = line->path;
-  return finds->modules.emplace_back(OpenModule(event)).id;
+  return finds->modules
+      .emplace_back(OpenMappedModule(key, *line, parts_.take_number()))
+      .id;
 }
 
 ModuleRef ProcessWorker::FindModule(ModuleId id, Finds* finds) const {

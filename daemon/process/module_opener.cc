@@ -202,4 +202,17 @@ Module OpenModule(const NewModuleEvent& event, const std::string& proc_root) {
   return module;
 }
 
+Module OpenMappedModule(const ProcessKey& process, const ProcMapping& line,
+                        ModuleId number) {
+  NewModuleEvent event;
+  event.key.inode = line.inode;
+  event.module = number;
+  event.process = process;
+  event.map_start = line.start;
+  event.map_limit = line.limit;
+  event.offset = line.offset;
+  event.path = line.path;
+  return OpenModule(event);
+}
+
 }  // namespace pprofd

@@ -23,11 +23,16 @@
 #include "daemon/model/module.h"
 #include "daemon/model/sample.h"
 #include "daemon/process/proc_files.h"
+#include "daemon/process/proc_maps.h"
 
 namespace pprofd {
 
 Module OpenModule(const NewModuleEvent& event,
                   const std::string& proc_root = kProcRoot);
+// The same for a line of the process's /proc/PID/maps, whose file gets
+// `number`.
+Module OpenMappedModule(const ProcessKey& process, const ProcMapping& line,
+                        ModuleId number = ModuleId::kNone);
 
 // The module ModuleId::kVdso: our own vDSO image, which every 64-bit process of
 // this kernel shares, copied to a sealed memfd so that it reads like a file.
