@@ -314,6 +314,11 @@ TEST_F(HandlersTest, HeapParametersAreCheckedInGosOrder) {
   ExpectError(Get("/debug/pprof/heap?pid=7&rate=0"), 400,
               "invalid value for \"rate\" - must be bytes between 1 and "
               "1073741824");
+  for (const char* name : {"tid", "labels", "unit", "kernel"}) {
+    ExpectError(Get(std::string("/debug/pprof/heap?pid=7&") + name + "=1"), 400,
+                std::string("\"") + name +
+                    "\" parameter is not supported for this profile type");
+  }
   ExpectError(Get("/debug/pprof/heap"), 400, "pid parameter is required");
   ExpectError(Get("/debug/pprof/heap?pid=2"), 500,
               "Could not enable heap profiling: a kernel thread has no heap");

@@ -156,6 +156,13 @@ Result<HeapParams> ParseHeapParams(const Query& query, int32_t pid,
     }
     params.request.period_bytes = static_cast<uint64_t>(*value);
   }
+  // Sampled blocks are kept without their threads.
+  for (const char* name : {"tid", "labels", "unit", "kernel"}) {
+    if (query.Get(name).empty()) continue;
+    return Status(StatusCode::kInvalid, std::string("\"") + name +
+                                            "\" parameter is not supported for "
+                                            "this profile type");
+  }
   ASSIGN_OR_RETURN(std::optional<HistoryRequest> history,
                    ParseHistory(query, pid, now));
   if (history && params.view.is_delta) {
