@@ -80,7 +80,10 @@ void HeapTracking::OnFree(const FreeEvent& event) {
     return;
   }
   if (event.alloc_time < inuse_since_) return;
-  if (early_frees_.size() >= kMaxEarlyFrees) early_frees_.clear();
+  if (early_frees_.size() >= kMaxEarlyFrees) {
+    frees_forgotten_ += early_frees_.size();
+    early_frees_.clear();
+  }
   early_frees_.emplace(event.address.value, event.alloc_time.ns);
 }
 
@@ -168,6 +171,11 @@ HeapSnapshot HeapTracking::Describe(BootTime now) const {
     snapshot.notes.push_back(
         fmt::format("blocks missing in inuse_*, table of live blocks full: {}",
                     untracked_));
+  }
+  if (frees_forgotten_ > 0) {
+    snapshot.notes.push_back(
+        fmt::format("frees whose block's sample has not come, forgotten: {}",
+                    frees_forgotten_));
   }
   if (reused_ > 0) {
     snapshot.notes.push_back(fmt::format(

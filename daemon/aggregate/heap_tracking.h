@@ -109,6 +109,7 @@ class HeapTracking {
   uint64_t lost_ = 0;
   uint64_t untracked_ = 0;
   uint64_t reused_ = 0;
+  uint64_t frees_forgotten_ = 0;
 };
 
 // What changed from `before` to `after`, of one tracking.

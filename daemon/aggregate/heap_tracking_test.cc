@@ -148,6 +148,13 @@ TEST(HeapTracking, LosesAndSaysSoWhatItHasNoRoomFor) {
   EXPECT_NE(snapshot.notes[0].find(": 3"), std::string::npos);
 }
 
+TEST_F(HeapTrackingTest, CountsFreesWhoseSamplesNeverCome) {
+  for (uint64_t i = 0; i < 65'537; ++i) tracking_.OnFree(Free(3, i, 1));
+  HeapSnapshot snapshot = tracking_.Snapshot({9});
+  ASSERT_EQ(snapshot.notes.size(), 1u);
+  EXPECT_NE(snapshot.notes[0].find("65536"), std::string::npos);
+}
+
 TEST(HeapTracking, ForgetsOldChangesAndSaysSinceWhen) {
   HeapTracking::Options options;
   options.max_changes = 4;
