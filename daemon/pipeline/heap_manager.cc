@@ -6,10 +6,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <utility>
-
-#include "daemon/base/telemetry.h"
 
 namespace pprofd {
 namespace {

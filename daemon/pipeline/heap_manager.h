@@ -9,8 +9,9 @@
 // the sampling period. Profiles say all of this.
 // Owns: its thread, trackings and probes. Borrows: HeapProbes, the symbolizer
 // and the clock.
-// Thread: any; locks itself (mutex_ for the table, a Session's own mutex for
-//   what is done to its process).
+// Thread: any; locks itself (mutex_ for the tables, a Session's own mutex for
+//   what profiles say of it). Probes are attached anew and taken out on a
+//   thread of its own, which holds no lock while the kernel takes its time.
 // Bound: Options::max_processes, beyond it Exhausted.
 // Fails: NotFound (no such process), Unsupported with what is missing.
 #ifndef DAEMON_PIPELINE_HEAP_MANAGER_H_
@@ -23,7 +24,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -66,8 +66,8 @@ class HeapManager : public HeapSink {
   void Start();
   void Stop();
 
-  // A process that is tracked for as long as somebody holds this, and a while
-  // longer.
+  // A process that is tracked until nobody has asked about it for a while;
+  // asking whether it has exited counts.
   class Session;
   using SessionRef = std::shared_ptr<Session>;
 
@@ -100,6 +100,7 @@ class HeapManager : public HeapSink {
   std::vector<SessionRef> TakeRetired();
   // True when `time` passed, false when this stops.
   bool WaitFor(std::chrono::nanoseconds time);
+  void Describe(const Session& session, HeapSnapshot* snapshot) const;
   // All below: on the heap thread.
   void Tend(Session& session, std::chrono::nanoseconds elapsed);
   static std::chrono::nanoseconds CostSoFar(Session& session, int others);
@@ -111,7 +112,6 @@ class HeapManager : public HeapSink {
   void GoBackToAll(Session& session) const;
   void LimitSamples(Session& session) const;
   void EndProbes(Session& session) const;
-  void Describe(const Session& session, HeapSnapshot* snapshot) const;
 
   const Parts parts_;
   const AllocatorFinder finder_;
