@@ -68,10 +68,10 @@ bool FoundAllocators::has_throwing_new() const {
 }
 
 bool AllocatorFinder::IsStill(const ProcessDir& process,
-                              const FoundAllocators& found) const {
+                              VirtualAddr first_mapping) const {
   Result<ProcMaps> maps = process.ReadMaps();
   return maps.ok() && !maps->mappings.empty() &&
-         maps->mappings.front().start == found.first_mapping;
+         maps->mappings.front().start == first_mapping;
 }
 
 Result<FoundAllocators> AllocatorFinder::Find(const ProcessDir& process,

@@ -55,8 +55,8 @@ class AllocatorFinder {
   // Files that were not read by the deadline are not looked at.
   Result<FoundAllocators> Find(const ProcessDir& process,
                                Deadline deadline) const;
-  // False when the process runs another program than `found` is about.
-  bool IsStill(const ProcessDir& process, const FoundAllocators& found) const;
+  // False when the process runs another program than the one that began there.
+  bool IsStill(const ProcessDir& process, VirtualAddr first_mapping) const;
 
  private:
   // A file that the process has mapped to execute.

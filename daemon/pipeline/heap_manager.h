@@ -1,17 +1,11 @@
 // HeapManager: whose allocations are sampled, how, and for how long.
 //
 // Tracking begins when somebody asks about a process and ends when nobody has
-// for a while, when it exits, or when it executes another program. Each call of
-// an allocator costs the target a trap, so the calls are counted and what they
-// cost is held against a budget: while it lasts, every call is watched; when it
-// is spent, allocations only, in short windows as far apart as the budget asks
-// for, until the process has become slow enough. Too many sampled blocks double
-// the sampling period. Profiles say all of this.
-// Owns: its thread, trackings and probes. Borrows: HeapProbes, the symbolizer
-// and the clock.
-// Thread: any; locks itself (mutex_ for the tables, a Session's own mutex for
-//   what profiles say of it). Probes are attached anew and taken out on a
-//   thread of its own, which holds no lock while the kernel takes its time.
+// for a while, when it exits, or when it executes another program.
+// Owns: its thread, trackings and their sources. Borrows: HeapProbes, the
+// symbolizer and the clock.
+// Thread: any; locks itself. Sources are tended and ended on a thread of its
+//   own, which holds no lock while the kernel takes its time.
 // Bound: Options::max_processes, beyond it Exhausted.
 // Fails: NotFound (no such process), Unsupported with what is missing.
 #ifndef DAEMON_PIPELINE_HEAP_MANAGER_H_
@@ -34,7 +28,7 @@
 #include "daemon/model/heap_sink.h"
 #include "daemon/model/sample.h"
 #include "daemon/pipeline/allocator_finder.h"
-#include "daemon/pipeline/heap_budget.h"
+#include "daemon/pipeline/heap_source.h"
 
 namespace pprofd {
 
@@ -101,18 +95,6 @@ class HeapManager : public HeapSink {
   // True when `time` passed, false when this stops.
   bool WaitFor(std::chrono::nanoseconds time);
   void Describe(const Session& session, HeapSnapshot* snapshot) const;
-  // All below: on the heap thread.
-  void Tend(Session& session, std::chrono::nanoseconds elapsed);
-  static std::chrono::nanoseconds CostSoFar(Session& session, int others);
-  static void NoteProblem(Session& session, const Status& status);
-  void BookHits(Session& session, std::chrono::nanoseconds elapsed) const;
-  void WatchWindow(Session& session);
-  void RenewAfterFork(Session& session) const;
-  void GoOverToWindows(Session& session, std::chrono::nanoseconds gap) const;
-  void GoBackToAll(Session& session) const;
-  void LimitSamples(Session& session) const;
-  void EndProbes(Session& session) const;
-
   const Parts parts_;
   const AllocatorFinder finder_;
   const Options options_;
