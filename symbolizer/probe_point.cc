@@ -16,7 +16,7 @@ constexpr unsigned kRdx = 2;
 constexpr unsigned kRsp = 4;
 constexpr unsigned kRsi = 6;
 constexpr unsigned kRdi = 7;
-constexpr std::array<uint8_t, 5> kNop5 = {0x0f, 0x1f, 0x44, 0x00, 0x00};
+constexpr uint64_t kCallBytes = 5;  // nops as long become one
 constexpr std::array<uint8_t, 4> kEndbr64 = {0xf3, 0x0f, 0x1e, 0xfa};
 
 using Operands = std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT>;
@@ -195,8 +195,7 @@ std::optional<ProbePoint> Walk(const ZydisDecoder& decoder,
                                            &instruction, operands.data()))) {
       break;
     }
-    if (IsEmulated(rest.first(instruction.length)) ||
-        (offset == 0 && StartsWith(rest, kNop5))) {
+    if (IsEmulated(rest.first(instruction.length))) {
       return ProbePoint{.offset = offset,
                         .is_emulated = true,
                         .registers = arguments.registers()};
@@ -205,6 +204,18 @@ std::optional<ProbePoint> Walk(const ZydisDecoder& decoder,
     offset += instruction.length;
   }
   return std::nullopt;
+}
+
+ProbePoint AtEntry(const ZydisDecoder& decoder, std::span<const uint8_t> code) {
+  ZydisDecodedInstruction first;
+  bool is_read = ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(
+      &decoder, nullptr, code.data(), code.size(), &first));
+  bool is_nop5 = is_read && first.length == kCallBytes &&
+                 (first.meta.category == ZYDIS_CATEGORY_NOP ||
+                  first.meta.category == ZYDIS_CATEGORY_WIDENOP);
+  return {.offset = is_nop5 ? kCallBytes : uint64_t{0},
+          .is_emulated = false,
+          .registers = ProbePoint().registers};
 }
 
 }  // namespace
@@ -217,9 +228,9 @@ ProbePoint FindProbePoint(std::span<const uint8_t> code,
     return {};
   }
   auto found = Walk(decoder, code, argument_count);
-  if (!found) return {};
-  if (found->offset > 0 && HasJumpInto(decoder, code, found->offset)) return {};
-  return *found;
+  bool is_safe = found && (found->offset == 0 ||
+                           !HasJumpInto(decoder, code, found->offset));
+  return is_safe ? *found : AtEntry(decoder, code);
 }
 
 std::optional<int64_t> FindJumpAtEntry(std::span<const uint8_t> code) {

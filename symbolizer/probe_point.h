@@ -4,12 +4,13 @@
 // direct jumps and calls); any other it lets the thread execute elsewhere, step
 // by step, which costs two more exceptions. So the probe goes to the first
 // instruction from the entry on that is emulated, is reached once per call, and
-// still has the arguments at hand. A nop of five bytes does at the entry only:
-// newer kernels make it a call, which pushes into the red zone of code that has
-// begun to use it.
+// still has the arguments at hand. Never to a nop of five bytes: newer kernels
+// make it a call, which pushes into the red zone of code that has begun to use
+// it, and which goes to a page that forked children do not have: they crash.
 // Thread: pure.
 // Bound: kMaxInstructions, kMaxBytes; kMaxSweptBytes looked at for jumps back.
-// Fails: never; what is not understood is probed at its entry.
+// Fails: never; what is not understood is probed at its entry,
+//   or behind the nop of five bytes there.
 #ifndef SYMBOLIZER_PROBE_POINT_H_
 #define SYMBOLIZER_PROBE_POINT_H_
 

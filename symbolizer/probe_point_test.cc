@@ -48,7 +48,7 @@ TEST(ProbePoint, IsTheEntryWhenThatIsEmulated) {
   for (const Code& code :
        {Code{0x55}, Code{0x41, 0x57}, Code{0x90}, Code{0xe8, 1, 0, 0, 0},
         Code{0xe9, 1, 0, 0, 0}, Code{0xeb, 1}, Code{0x74, 1},
-        Code{0x0f, 0x84, 1, 0, 0, 0}, kNop5}) {
+        Code{0x0f, 0x84, 1, 0, 0, 0}}) {
     EXPECT_EQ(EmulatedAt(code + kRet), 0u);
   }
 }
@@ -69,7 +69,13 @@ TEST(ProbePoint, IsTheEntryWhenThereIsNoBetterOne) {
   EXPECT_TRUE(IsAtEntry(kTestRdi + Code{0x0f, 0x84}));       // cut
 }
 
-TEST(ProbePoint, IsNeverANopOfFiveBytesBehindTheEntry) {
+TEST(ProbePoint, IsNeverANopOfFiveBytes) {
+  EXPECT_EQ(EmulatedAt(kNop5 + kPushRbp), 5u);
+  for (const Code& nop : {kNop5, Code{0x66, 0x0f, 0x1f, 0x40, 0x00}}) {
+    ProbePoint point = FindProbePoint(nop + kRet, 1);
+    EXPECT_EQ(point.offset, 5u);
+    EXPECT_FALSE(point.is_emulated);
+  }
   EXPECT_TRUE(IsAtEntry(kTestRdi + kNop5 + kRet));
   EXPECT_EQ(EmulatedAt(kTestRdi + kNop5 + kPushRbp), 8u);
 }
