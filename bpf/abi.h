@@ -333,7 +333,10 @@ static inline uint64_t pprofd_capture_bucket(uint32_t tgid,
 /* (size), and may throw: an exception does not pass a return probe, so that the
  * address of the block stays unknown. */
 #define PPROFD_HEAP_NEW 11
-#define PPROFD_HEAP_LAST_KIND PPROFD_HEAP_NEW
+/* Of libpprofd_heap.so, with programs of their own. */
+#define PPROFD_HEAP_TOLD_SAMPLE 12 /* (pointer, size, period) */
+#define PPROFD_HEAP_TOLD_FREE 13   /* (pointer) */
+#define PPROFD_HEAP_LAST_KIND PPROFD_HEAP_TOLD_FREE
 
 /* Of a probe: its cookie. */
 #define PPROFD_HEAP_COOKIE_REGISTER_SHIFT 8    /* 3 x 4 bits: DWARF numbers */
@@ -367,6 +370,16 @@ struct pprofd_heap_counts {
   uint64_t sampling_ns; /* spent on sampled blocks, but for the traps */
 };
 
+/* A process that samples by itself, with libpprofd_heap.so. */
+#define PPROFD_MAX_PRELOADED 4096
+#define PPROFD_PRELOAD_TRACKING 0x80000000u /* set in their numbers only */
+struct pprofd_preloaded {
+  uint64_t start_ticks; /* as /proc says */
+  uint64_t exec_id;     /* which of its programs it is; 0 = not known yet */
+  uint32_t tracking;
+  uint32_t reserved;
+};
+
 /* A sampled block that was not freed yet. */
 struct pprofd_live_block {
   uint64_t address;
@@ -381,6 +394,7 @@ PPROFD_ASSERT(sizeof(struct pprofd_mapping) == 32, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_sample) == 112, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_free) == 40, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_heap_target) == 48, "abi");
+PPROFD_ASSERT(sizeof(struct pprofd_preloaded) == 24, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_file_key) == 24, "abi");
 PPROFD_ASSERT(sizeof(struct pprofd_new_module) == 88 + PPROFD_PATH_BYTES,
               "abi");

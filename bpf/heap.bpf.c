@@ -238,6 +238,31 @@ static __noinline int append_probed_function(struct unwind_state* state,
   return 0;
 }
 
+/* A sample of one block, as far as it does not depend on who saw it. */
+static __always_inline void begin_sample(struct unwind_state* state,
+                                         uint32_t tracking, uint64_t bytes,
+                                         uint64_t period_bytes,
+                                         uint64_t address) {
+  fill_sample(state, bpf_get_current_task(), PPROFD_KIND_HEAP);
+  struct pprofd_sample* sample = &state->sample;
+  sample->flags = PPROFD_SAMPLE_USER_MODE;
+  sample->capture = tracking;
+  sample->value[0] = bytes;
+  sample->value[1] = period_bytes;
+  sample->address = address;
+}
+
+static __always_inline void watch_block(struct unwind_state* state) {
+  struct pprofd_sample* sample = &state->sample;
+  uint64_t time = sample->header.time_ns;
+  struct pprofd_live_block key = {.address = sample->address,
+                                  .tracking = sample->capture};
+  if (bpf_map_update_elem(&live_blocks, &key, &time, BPF_ANY)) {
+    sample->flags |= PPROFD_SAMPLE_UNTRACKED;
+    count_reason(PPROFD_REASON_LIVE_BLOCKS_FULL);
+  }
+}
+
 /* Its own frame: with it in two places the others would not fit. */
 static __noinline int sample_block(struct pt_regs* ctx,
                                    const struct pending_call* call,
@@ -251,25 +276,11 @@ static __noinline int sample_block(struct pt_regs* ctx,
     return 0;
   }
   uint64_t begin = bpf_ktime_get_ns();
-  uint64_t task = bpf_get_current_task();
-  fill_sample(state, task, PPROFD_KIND_HEAP);
-  struct pprofd_sample* sample = &state->sample;
-  sample->flags = PPROFD_SAMPLE_USER_MODE;
-  sample->capture = target->tracking;
-  sample->value[0] = call->bytes;
-  sample->value[1] = target->period_bytes;
-  sample->address = address;
-  if (target->watches_frees && address) {
-    uint64_t time = sample->header.time_ns;
-    struct pprofd_live_block key = {.address = address,
-                                    .tracking = target->tracking};
-    if (bpf_map_update_elem(&live_blocks, &key, &time, BPF_ANY)) {
-      sample->flags |= PPROFD_SAMPLE_UNTRACKED;
-      count_reason(PPROFD_REASON_LIVE_BLOCKS_FULL);
-    }
-  }
+  begin_sample(state, target->tracking, call->bytes, target->period_bytes,
+               address);
+  if (target->watches_frees && address) watch_block(state);
   if (read_registers(ctx, state->context, address != 0)) goto out;
-  check_known_mappings(state, task);
+  check_known_mappings(state, bpf_get_current_task());
   start_unwind(state);
   if (address) append_probed_function(state, call->entry);
   walk_user(state);

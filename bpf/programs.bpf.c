@@ -6,8 +6,8 @@
  * cannot be linked by bpftool, and all programs share maps and the unwinder.
  */
 #include "cpu.bpf.c"
-#include "heap.bpf.c"
 #include "module_scan.bpf.c"
+#include "preload.bpf.c"
 #include "process_events.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";

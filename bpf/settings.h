@@ -30,6 +30,9 @@ uint32_t whole_host_captures = 0;
 /* Processes whose allocations are sampled (abi.h). Writer: daemon. */
 struct pprofd_heap_target heap_targets[PPROFD_MAX_HEAP_TARGETS] = {};
 uint32_t heap_targets_open = 0; /* how many have a process */
+/* Numbers given to processes with the preload library; the daemon counts on it,
+ * too. */
+uint32_t preload_trackings = 0;
 
 /* Wakes the reader, which polls, only when the ring is filling. */
 static __always_inline uint64_t ring_wakeup(void) {

@@ -267,6 +267,12 @@ void AddHeap(std::vector<Setting>& table) {
       "heap.max_processes", "processes whose allocations are sampled at once",
       [](Config& config) -> int& { return config.heap.max_processes; }, 1,
       250));
+  table.push_back(
+      Path("heap.preload_library",
+           "the file with which processes sample their allocations themselves",
+           [](Config& config) -> std::string& {
+             return config.heap.preload_library;
+           }));
 }
 
 std::vector<Setting> MakeTable() {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -14,9 +15,12 @@
 #include <vector>
 
 #include "daemon/base/memory_policy.h"
+#include "daemon/base/own_files.h"
 #include "daemon/base/telemetry.h"
 #include "daemon/config.h"
+#include "daemon/model/allocator_report.h"
 #include "daemon/pipeline/pipeline.h"
+#include "daemon/record_command.h"
 #include "daemon/symbolize_command.h"
 
 namespace pprofd {
@@ -120,6 +124,36 @@ int Symbolize(const Config& config, const std::string& demangle) {
   return command.Run(std::cin, std::cout, std::cerr) ? 0 : kFailure;
 }
 
+int Record(Config config, RecordRequest request) {
+  SetUpLog("warn");
+  std::signal(SIGXFSZ, SIG_IGN);
+  request.preload_libraries = {BesideProgram(kPreloadFamily),
+                               config.heap.preload_library};
+  // Before there are threads.
+  Result<RecordCommand> command = RecordCommand::Start(std::move(request));
+  if (!command.ok()) return Fail(command.status());
+  auto pipeline = Pipeline::Create(config, Pipeline::Use::kCollect);
+  if (!pipeline.ok()) return Fail(pipeline.status());
+  Result<int> status = command->Run((*pipeline)->service());
+  return status.ok() ? *status : Fail(status.status());
+}
+
+// Go's tools take one dash before names of several letters, too.
+std::vector<std::string> WithTwoDashes(int argc, char** argv) {
+  std::vector<std::string> words;
+  bool is_ours = true;
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
+    is_ours = is_ours && word != "--";
+    bool is_name = word.size() > 2 && word[0] == '-' && word[1] != '-' &&
+                   std::isalpha(static_cast<unsigned char>(word[1])) != 0;
+    words.push_back(is_ours && is_name ? "-" + word : word);
+  }
+  // CLI11 takes them from the end.
+  std::ranges::reverse(words);
+  return words;
+}
+
 int Main(int argc, char** argv) {
   SetMemoryPolicy();
   CLI::App app{"pprofd: /debug/pprof/ for every process on this host"};
@@ -145,12 +179,35 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   AddSettings(symbolize, {"symbols.max_cache_bytes", "symbols.debug_roots"},
               &flags);
-  CLI11_PARSE(app, argc, argv);
+  CLI::App* record = app.add_subcommand(
+      "record", "Profile a command from its first instruction to its exit");
+  RecordRequest request;
+  record->add_option("-o", request.cpu_file, "where its CPU profile goes");
+  record->add_option("--mem", request.heap_file,
+                     "where its heap profile goes: of the command itself, not "
+                     "of processes it starts");
+  record->add_option("--hz", request.hz, "CPU samples per second")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  record->add_option("command", request.command, "the command, behind --")
+      ->required();
+  AddSettings(record, {"symbols.", "heap.preload_library"}, &flags);
+  try {
+    app.parse(WithTwoDashes(argc, argv));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
 
   if (check->parsed()) return Check();
   Result<Config> config = MakeConfig(config_file, flags);
   if (!config.ok()) return Fail(config.status());
   if (symbolize->parsed()) return Symbolize(*config, demangle);
+  if (record->parsed()) {
+    if (request.cpu_file.empty() && request.heap_file.empty()) {
+      request.cpu_file = "cpu.pb.gz";
+    }
+    return Record(std::move(*config), std::move(request));
+  }
   return RunDaemon(*config);
 }
 

@@ -310,6 +310,12 @@ AllocatorSet TellSet(const Symbols& symbols) {
 // Those with a prefix first.
 std::vector<Provider> FindProviders(const Symbols& symbols, bool is_static) {
   std::vector<Provider> providers;
+  const Symbol* told_sample = symbols.Find(kToldSampleName);
+  const Symbol* told_free = symbols.Find(kToldFreeName);
+  if (told_sample != nullptr && told_sample->is_exported &&
+      told_free != nullptr && told_free->is_exported) {
+    return {{kPreload, "", false}};
+  }
   for (std::string_view prefix : kPrefixes) {
     if (Provides(symbols, prefix, false)) {
       providers.push_back({kJemalloc, prefix, true});

@@ -1,6 +1,7 @@
 #include "symbolizer/allocator_names.h"
 
 #include "bpf/abi.h"
+#include "daemon/model/allocator_report.h"
 
 namespace pprofd {
 namespace {
@@ -12,6 +13,9 @@ constexpr AllocatorSets kOwnNew = kJemalloc | kBothTcmalloc | kMimalloc;
 constexpr AllocatorSets kOwnDelete = kBothTcmalloc;
 
 constexpr AllocatorName kNames[] = {
+    {kToldSampleName, PPROFD_HEAP_TOLD_SAMPLE, kPreload},
+    {kToldFreeName, PPROFD_HEAP_TOLD_FREE, kPreload},
+
     {"malloc", PPROFD_HEAP_MALLOC, kAll},
     {"calloc", PPROFD_HEAP_CALLOC, kAll & ~kMusl},
     {"realloc", PPROFD_HEAP_REALLOC_BLOCK, kGlibc},
@@ -99,6 +103,7 @@ size_t HeapArgumentCount(uint32_t kind) {
     case PPROFD_HEAP_MALLOC:
     case PPROFD_HEAP_NEW:
     case PPROFD_HEAP_FREE:
+    case PPROFD_HEAP_TOLD_FREE:
       return 1;
     case PPROFD_HEAP_CALLOC:
     case PPROFD_HEAP_REALLOC:
@@ -109,6 +114,7 @@ size_t HeapArgumentCount(uint32_t kind) {
     case PPROFD_HEAP_REALLOCARRAY:
     case PPROFD_HEAP_POSIX_MEMALIGN:
     case PPROFD_HEAP_POSIX_MEMALIGN_ABOVE:
+    case PPROFD_HEAP_TOLD_SAMPLE:
       return 3;
     default:
       return 0;
@@ -131,6 +137,8 @@ std::string_view FamilyOf(AllocatorSet set) {
       return "mimalloc";
     case kUnknownAllocator:
       return "unknown";
+    case kPreload:
+      return kPreloadFamily;
     case kNoAllocator:
       break;
   }

@@ -27,6 +27,7 @@ enum AllocatorSet : AllocatorSets {
   kMimalloc = 1 << 5,
   kMimallocOwn = 1 << 6,  // by names of its own beside another malloc
   kUnknownAllocator = 1 << 7,
+  kPreload = 1 << 8,  // no allocator, but what tells of one: libpprofd_heap.so
 };
 
 struct AllocatorName {
@@ -37,6 +38,10 @@ struct AllocatorName {
 
 // Of several names for one function the first counts. A name may come twice.
 std::span<const AllocatorName> AllocatorNames();
+
+// Of the library that samples by itself.
+inline constexpr std::string_view kToldSampleName = "pprofd_heap_sampled";
+inline constexpr std::string_view kToldFreeName = "pprofd_heap_freed";
 
 // How many arguments a kind reads; 0: no such kind.
 size_t HeapArgumentCount(uint32_t kind);

@@ -287,6 +287,43 @@ Status BpfProgram::SetHeapTargetsOpen(uint32_t count) {
   return Status::Ok();
 }
 
+bpf_program* BpfProgram::heap_told_sample() const {
+  return skeleton_->progs.heap_told_sample;
+}
+bpf_program* BpfProgram::heap_told_free() const {
+  return skeleton_->progs.heap_told_free;
+}
+
+// The kernel half does the same at a process's first sample; who comes first,
+// wins.
+Result<uint32_t> BpfProgram::NumberPreloaded(uint32_t tgid,
+                                             uint64_t start_ticks) {
+  int fd = bpf_map__fd(skeleton_->maps.preloaded);
+  pprofd_preloaded known{};
+  if (bpf_map_lookup_elem(fd, &tgid, &known) == 0 &&
+      known.start_ticks == start_ticks) {
+    return known.tracking;
+  }
+  uint32_t last = std::atomic_ref(skeleton_->bss->preload_trackings)
+                      .fetch_add(1, std::memory_order_relaxed);
+  known = {.start_ticks = start_ticks,
+           .exec_id = 0,
+           .tracking = PPROFD_PRELOAD_TRACKING | (last + 1),
+           .reserved = 0};
+  if (bpf_map_update_elem(fd, &tgid, &known, BPF_ANY) != 0) {
+    return Status::FromErrno(errno, "too many processes are tracked");
+  }
+  return known.tracking;
+}
+
+void BpfProgram::ForgetPreloaded(uint32_t tgid, uint32_t number) {
+  int fd = bpf_map__fd(skeleton_->maps.preloaded);
+  pprofd_preloaded known{};
+  if (bpf_map_lookup_elem(fd, &tgid, &known) == 0 && known.tracking == number) {
+    bpf_map_delete_elem(fd, &tgid);
+  }
+}
+
 CaptureSlots BpfProgram::capture_slots() {
   return CaptureSlots(std::span<pprofd_capture_slot, PPROFD_CAPTURE_SLOTS>(
                           skeleton_->bss->capture_slots, PPROFD_CAPTURE_SLOTS),

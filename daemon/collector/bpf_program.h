@@ -69,6 +69,12 @@ class BpfProgram : public MapWriter {
   // Of this object; for one owner.
   CaptureSlots capture_slots();
 
+  // For PreloadProbes.
+  bpf_program* heap_told_sample() const;
+  bpf_program* heap_told_free() const;
+  Result<uint32_t> NumberPreloaded(uint32_t tgid, uint64_t start_ticks);
+  void ForgetPreloaded(uint32_t tgid, uint32_t number);
+
   // For HeapProbes. REQUIRES: has_heap_programs(), index <
   // PPROFD_MAX_HEAP_TARGETS.
   bool has_heap_programs() const;

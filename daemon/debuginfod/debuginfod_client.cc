@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "daemon/base/own_files.h"
 #include "daemon/base/telemetry.h"
 
 namespace pprofd {
@@ -48,11 +49,7 @@ std::vector<std::string> DebuginfodServers(
   return has_server ? urls : std::vector<std::string>();
 }
 
-std::string DebuginfodProgram() {
-  std::error_code error;
-  auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  return (self.parent_path() / "pprofd-debuginfod").string();
-}
+std::string DebuginfodProgram() { return BesideProgram("pprofd-debuginfod"); }
 
 Result<std::unique_ptr<DebuginfodClient>> DebuginfodClient::Create(
     Options options, const Clock& clock, OnAnswer on_answer) {

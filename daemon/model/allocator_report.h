@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bpf/abi.h"
@@ -37,9 +38,12 @@ struct AllocatorSlot {
   ModuleAddr address;
 };
 
+// The family of libpprofd_heap.so, which stands in front of an allocator.
+inline constexpr std::string_view kPreloadFamily = "libpprofd_heap.so";
+
 struct AllocatorReport {
-  // "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "unknown"; "" = the
-  // file provides no allocator.
+  // "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "unknown",
+  // kPreloadFamily; "" = the file provides no allocator.
   std::string family;
   std::vector<AllocatorFunction> functions;  // empty if family is
   std::vector<AllocatorSlot> slots;

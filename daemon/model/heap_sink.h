@@ -13,7 +13,10 @@ class HeapSink {
  public:
   virtual ~HeapSink() = default;
 
-  // A sample of kind kHeap whose stack is final.
+  // A sample of kind kHeap has come, in the order of events: its stack may not
+  // be final yet.
+  virtual void OnAllocSeen(const Sample& sample) = 0;
+  // Its stack is final.
   virtual void OnAlloc(const Sample& sample) = 0;
   virtual void OnFree(const FreeEvent& event) = 0;
   // The process runs another program: it has none of its blocks any more.

@@ -67,6 +67,12 @@ bool FoundAllocators::has_throwing_new() const {
   return false;
 }
 
+const FoundAllocators::Allocator* FoundAllocators::preload() const {
+  auto found = std::ranges::find(allocators, kPreloadFamily,
+                                 &FoundAllocators::Allocator::family);
+  return found == allocators.end() ? nullptr : &*found;
+}
+
 bool AllocatorFinder::IsStill(const ProcessDir& process,
                               VirtualAddr first_mapping) const {
   Result<ProcMaps> maps = process.ReadMaps();

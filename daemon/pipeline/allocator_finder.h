@@ -39,6 +39,8 @@ struct FoundAllocators {
   // False: some probes would be single-stepped.
   bool is_emulated() const;
   bool has_throwing_new() const;
+  // libpprofd_heap.so, when it stands in front; else null.
+  const Allocator* preload() const;
 
   VirtualAddr first_mapping;  // another one when it runs another program
 };

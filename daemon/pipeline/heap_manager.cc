@@ -1,5 +1,6 @@
 #include "daemon/pipeline/heap_manager.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,6 +12,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "daemon/base/telemetry.h"
+#include "daemon/model/reason_counts.h"
+#include "daemon/pipeline/preloaded_heap.h"
 #include "daemon/pipeline/probed_heap.h"
 
 namespace pprofd {
@@ -22,8 +26,17 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::seconds kFindTime{10};
 constexpr int kBeginTries = 3;
+constexpr int kTicksPerLook = 20;  // at the library's paths
 
 SteadyTime Now() { return std::chrono::steady_clock::now(); }
+
+bool IsPreloaded(uint32_t number) {
+  return (number & PPROFD_PRELOAD_TRACKING) != 0;
+}
+
+BootTime StartOf(const ProcessKey& process) {
+  return {static_cast<int64_t>(process.start_ticks) * 10'000'000};
+}
 
 }  // namespace
 
@@ -38,8 +51,10 @@ class HeapManager::Session {
   uint64_t losses_before = 0;
 
   mutable std::atomic<SteadyTime::rep> last_use{0};
-  std::atomic<bool> is_over = false;  // it exited, or runs another program
+  // Nothing more is to be had: it exited, or runs another program.
+  std::atomic<bool> is_over = false;
 
+  bool is_preloaded() const { return IsPreloaded(tracking->number()); }
   void Use() const { last_use.store(Now().time_since_epoch().count()); }
   bool HasExited() const {
     pollfd event = {pidfd.get(), POLLIN, 0};
@@ -51,6 +66,7 @@ HeapManager::HeapManager(Parts parts, const Options& options)
     : parts_(std::move(parts)), finder_(parts_.symbolizer), options_(options) {}
 
 void HeapManager::Start() {
+  FollowLibraries();
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "heap");
 }
@@ -72,11 +88,22 @@ void HeapManager::Stop() {
 }
 
 HeapManager::SessionRef HeapManager::FindSession(int32_t pid) const {
-  std::lock_guard lock(mutex_);
-  auto found = sessions_.find(pid);
-  if (found == sessions_.end() || found->second->is_over) return nullptr;
-  found->second->Use();  // with the lock, or it may be ended as idle now
-  return found->second;
+  SessionRef session;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = sessions_.find(pid);
+    if (found == sessions_.end() || found->second->is_over) return nullptr;
+    session = found->second;
+    session->Use();  // with the lock, or it may be ended as idle now
+  }
+  if (session->HasExited()) {
+    // Another process may have its number by now.
+    Result<ProcessDir> process = ProcessDir::Open(kProcRoot, pid);
+    if (process.ok() && process->key() != session->tracking->process()) {
+      return nullptr;
+    }
+  }
+  return session;
 }
 
 Result<HeapManager::SessionRef> HeapManager::Watch(int32_t pid,
@@ -119,6 +146,35 @@ void HeapManager::ForgetEnded() {
   });
 }
 
+// What has exited may still be asked for: the longest ago goes first.
+bool HeapManager::MakeRoom(int32_t pid) {
+  if (sessions_.size() < options_.max_processes || sessions_.contains(pid)) {
+    return true;
+  }
+  ForgetEnded();
+  if (sessions_.size() < options_.max_processes) return true;
+  auto oldest = sessions_.end();
+  for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+    if (!it->second->HasExited()) continue;
+    if (oldest == sessions_.end() ||
+        it->second->last_use < oldest->second->last_use) {
+      oldest = it;
+    }
+  }
+  if (oldest == sessions_.end()) return false;
+  Retire(oldest->second);
+  sessions_.erase(oldest);
+  return true;
+}
+
+void HeapManager::Enlist(const SessionRef& session) {
+  SessionRef& place = sessions_[session->pid];
+  if (place) Retire(place);
+  place = session;
+  trackings_[session->tracking->number()] = session->tracking;
+  session->Use();
+}
+
 Result<HeapManager::SessionRef> HeapManager::Begin(int32_t pid,
                                                    uint64_t period_bytes) {
   BootTime since = parts_.clock.Boot();
@@ -135,52 +191,126 @@ Result<HeapManager::SessionRef> HeapManager::Begin(int32_t pid,
   }
   ASSIGN_OR_RETURN(FoundAllocators found,
                    finder_.Find(*process, Now() + kFindTime));
+  VirtualAddr first_mapping = found.first_mapping;
   auto session = std::make_shared<Session>();
   session->pid = pid;
   session->pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!session->pidfd) return Status::FromErrno(errno, "pidfd_open");
-  session->first_mapping = found.first_mapping;
   session->losses_before = parts_.count_losses();
+  const FoundAllocators::Allocator* preload = found.preload();
   uint32_t number;
+  if (preload != nullptr) {
+    RETURN_IF_ERROR(
+        parts_.preload.Attach({preload->file.get(), preload->functions}));
+    ASSIGN_OR_RETURN(number, parts_.preload.NumberOf(process->key()));
+  }
   {
     std::lock_guard lock(mutex_);
-    if (sessions_.size() >= options_.max_processes) ForgetEnded();
-    if (sessions_.size() >= options_.max_processes &&
-        !sessions_.contains(pid)) {
+    if (!MakeRoom(pid)) {
       return Status(StatusCode::kExhausted, "too many processes are tracked");
     }
-    number = ++last_number_;
+    if (preload == nullptr) number = ++last_number_;
+    // Its first sample may have come just now.
+    if (auto it = sessions_.find(pid);
+        it != sessions_.end() && it->second->tracking->number() == number) {
+      return it->second;
+    }
     session->tracking = std::make_shared<HeapTracking>(
         number, process->key(), since,
         HeapTracking::Options{.max_age_ns = options_.history_ns});
+    // Known from now on, as samples come while the source begins.
     trackings_[number] = session->tracking;
   }
+  Status status;
+  if (preload != nullptr) {
+    session->source =
+        std::make_unique<PreloadedHeap>(parts_.preload, pid, session->tracking);
+  } else {
+    status = FeedByProbes(*session, std::move(found), period_bytes);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (!status.ok()) {
+      trackings_.erase(number);
+      return status;
+    }
+    Enlist(session);
+  }
+  // From here on OnExec would tell.
+  if (!finder_.IsStill(*process, first_mapping)) session->is_over = true;
+  return session;
+}
+
+Status HeapManager::FeedByProbes(Session& session, FoundAllocators found,
+                                 uint64_t period_bytes) {
   ProbedHeap::Options options = {
       .budget_cpus = options_.budget_cpus,
       .period_bytes = period_bytes != 0 ? period_bytes : options_.period_bytes,
       .max_live_blocks = options_.max_live_blocks};
-  Result<std::unique_ptr<ProbedHeap>> source =
+  ASSIGN_OR_RETURN(
+      session.source,
       ProbedHeap::Begin({parts_.probes, parts_.clock, parts_.drain,
                          [this](Nanoseconds time) { return WaitFor(time); }},
-                        options, pid, std::move(found), session->tracking);
-  {
+                        options, session.pid, std::move(found),
+                        session.tracking));
+  return Status::Ok();
+}
+
+void HeapManager::AdmitPreloaded(const Sample& sample) {
+  int32_t pid = sample.process.pid;
+  std::lock_guard lock(mutex_);
+  auto known = sessions_.find(pid);
+  // Numbers ascend: one of a program that it ran before is late.
+  if (known != sessions_.end() &&
+      known->second->tracking->number() >= sample.tracking) {
+    return;
+  }
+  if (!MakeRoom(pid)) {
+    GlobalReasonCounts().Add(PPROFD_REASON_HEAP_FULL);
+    return;
+  }
+  auto session = std::make_shared<Session>();
+  session->pid = pid;
+  session->pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  session->losses_before = parts_.count_losses();
+  BootTime since = StartOf(sample.process);
+  if (preload_since_ && *preload_since_ > since) since = *preload_since_;
+  session->tracking = std::make_shared<HeapTracking>(
+      sample.tracking, sample.process, since,
+      HeapTracking::Options{.max_age_ns = options_.history_ns});
+  session->source =
+      std::make_unique<PreloadedHeap>(parts_.preload, pid, session->tracking);
+  Enlist(session);
+}
+
+// At its start and every few seconds: a package may bring another file.
+void HeapManager::FollowLibraries() {
+  std::string problem;
+  for (const std::string& path : options_.preload_paths) {
+    UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file || parts_.preload.Has(file.get())) continue;
+    Result<AllocatorReport> report =
+        parts_.symbolizer.FindAllocator(file.get());
+    Status status = report.status();
+    if (status.ok() && report->family != kPreloadFamily) {
+      status = Status(StatusCode::kUnsupported,
+                      fmt::format("it is not {}", kPreloadFamily));
+    }
+    if (status.ok()) {
+      status = parts_.preload.Attach({file.get(), report->functions});
+    }
+    if (!status.ok()) {
+      problem += fmt::format("{}: {}; ", path, status.message());
+      continue;
+    }
     std::lock_guard lock(mutex_);
-    if (!source.ok()) {
-      trackings_.erase(number);
-      return source.status();
-    }
-    session->source = std::move(*source);
-    if (auto old = sessions_.find(pid); old != sessions_.end()) {
-      Retire(old->second);
-    }
-    session->Use();
-    sessions_[pid] = session;
+    if (!preload_since_) preload_since_ = parts_.clock.Boot();
   }
-  // From here on OnExec would tell.
-  if (!finder_.IsStill(*process, session->first_mapping)) {
-    session->is_over = true;
+  if (problem != library_problem_ && !problem.empty()) {
+    spdlog::warn("processes with {} are not heard: {}", kPreloadFamily,
+                 problem);
   }
-  return session;
+  library_problem_ = std::move(problem);
 }
 
 bool HeapManager::HasExited(const Session& session) const {
@@ -198,6 +328,13 @@ std::shared_ptr<HeapTracking> HeapManager::FindTracking(uint32_t number) const {
   std::lock_guard lock(mutex_);
   auto found = trackings_.find(number);
   return found == trackings_.end() ? nullptr : found->second;
+}
+
+// Before the stack is final, as frees do not wait for that.
+void HeapManager::OnAllocSeen(const Sample& sample) {
+  if (IsPreloaded(sample.tracking) && !FindTracking(sample.tracking)) {
+    AdmitPreloaded(sample);
+  }
 }
 
 void HeapManager::OnAlloc(const Sample& sample) {
@@ -236,14 +373,16 @@ std::vector<ModuleId> HeapManager::ModulesInUse() const {
 
 void HeapManager::Run() {
   SteadyTime last = Now();
-  while (WaitFor(kTick)) {
+  for (int tick = 1; WaitFor(kTick); ++tick) {
     SteadyTime now = Now();
+    if (tick % kTicksPerLook == 0) FollowLibraries();
     Nanoseconds elapsed = now - std::exchange(last, now);
     RetireIdle(now);
     for (const SessionRef& session : TakeRetired()) session->source->End();
     for (const SessionRef& session : Sessions()) {
-      if (session->HasExited()) session->is_over = true;
-      if (session->is_over) {
+      bool has_exited = session->HasExited();
+      if (has_exited && !session->is_preloaded()) session->is_over = true;
+      if (session->is_over || has_exited) {
         session->source->End();
       } else {
         session->source->Tend(elapsed);
@@ -257,6 +396,12 @@ void HeapManager::RetireIdle(SteadyTime now) {
   std::erase_if(sessions_, [&](const auto& entry) {
     SteadyTime used(SteadyTime::duration(entry.second->last_use));
     if (now - used <= options_.idle_time) return false;
+    bool goes_on = entry.second->is_preloaded() && !entry.second->is_over &&
+                   !entry.second->HasExited();
+    if (goes_on) {
+      entry.second->Use();  // what is left of it is known for that time, too
+      return false;
+    }
     Retire(entry.second);
     return true;
   });

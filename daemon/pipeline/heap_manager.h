@@ -1,7 +1,9 @@
 // HeapManager: whose allocations are sampled, how, and for how long.
 //
-// Tracking begins when somebody asks about a process and ends when nobody has
-// for a while, when it exits, or when it executes another program.
+// Tracking by probes begins when somebody asks about a process and ends when
+// nobody has for a while, when it exits, or when it executes another program.
+// A process that samples by itself (libpprofd_heap.so) is tracked from its
+// first sample on, asked for or not, and known for a while after its exit.
 // Owns: its thread, trackings and their sources. Borrows: HeapProbes, the
 // symbolizer and the clock.
 // Thread: any; locks itself. Sources are tended and ended on a thread of its
@@ -18,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,6 +28,7 @@
 #include "daemon/aggregate/heap_tracking.h"
 #include "daemon/base/clock.h"
 #include "daemon/collector/heap_probes.h"
+#include "daemon/collector/preload_probes.h"
 #include "daemon/model/heap_sink.h"
 #include "daemon/model/sample.h"
 #include "daemon/pipeline/allocator_finder.h"
@@ -40,11 +44,15 @@ class HeapManager : public HeapSink {
     size_t max_processes = 64;
     size_t max_live_blocks = 65'536;  // of a process; then the period doubles
     std::chrono::nanoseconds idle_time = std::chrono::minutes(5);
+    // Where libpprofd_heap.so is installed; looked at again and again, as it
+    // may come later.
+    std::vector<std::string> preload_paths;
     int64_t history_ns = 600'000'000'000;
   };
 
   struct Parts {
     HeapProbes& probes;
+    PreloadProbes& preload;
     SymbolizerClient& symbolizer;
     const Clock& clock;
     // Returns when what was sampled before has been delivered.
@@ -75,6 +83,7 @@ class HeapManager : public HeapSink {
   size_t CountRecords(int32_t pid) const;
 
   // HeapSink:
+  void OnAllocSeen(const Sample& sample) override;
   void OnAlloc(const Sample& sample) override;
   void OnFree(const FreeEvent& event) override;
   void OnExec(const ExecEvent& event) override;
@@ -83,10 +92,17 @@ class HeapManager : public HeapSink {
 
  private:
   Result<SessionRef> Begin(int32_t pid, uint64_t period_bytes);
+  Status FeedByProbes(Session& session, FoundAllocators found,
+                      uint64_t period_bytes);
+  // By its first sample.
+  void AdmitPreloaded(const Sample& sample);
+  void FollowLibraries();
   SessionRef FindSession(int32_t pid) const;
-  // Both: REQUIRES mutex_.
+  // All: REQUIRES mutex_.
   void Retire(const SessionRef& session);
   void ForgetEnded();
+  bool MakeRoom(int32_t pid);
+  void Enlist(const SessionRef& session);
   std::shared_ptr<HeapTracking> FindTracking(uint32_t number) const;
   void Run();
   std::vector<SessionRef> Sessions() const;
@@ -100,7 +116,8 @@ class HeapManager : public HeapSink {
   const Options options_;
   std::thread thread_;
 
-  std::mutex begin_mutex_;  // one process begins at a time
+  std::mutex begin_mutex_;       // one process begins at a time
+  std::string library_problem_;  // heap thread: the last that was logged
 
   mutable std::mutex mutex_;
   std::condition_variable stopped_;
@@ -109,6 +126,7 @@ class HeapManager : public HeapSink {
   std::map<uint32_t, std::shared_ptr<HeapTracking>> trackings_;  // by number
   std::vector<SessionRef> retired_;  // whose probes are to be taken out
   uint32_t last_number_ = 0;
+  std::optional<BootTime> preload_since_;  // when the first library got probes
   bool stopping_ = false;
 };
 

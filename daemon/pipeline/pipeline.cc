@@ -8,12 +8,14 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 
+#include "daemon/base/own_files.h"
 #include "daemon/base/telemetry.h"
 #include "daemon/collector/cpu_sampler.h"
 #include "daemon/collector/event_reader.h"
 #include "daemon/collector/heap_probes.h"
 #include "daemon/collector/kernel_features.h"
 #include "daemon/collector/perf_event.h"
+#include "daemon/collector/preload_probes.h"
 #include "daemon/debuginfod/debuginfod_client.h"
 #include "daemon/pipeline/heap_manager.h"
 #include "daemon/pipeline/local_profile_service.h"
@@ -81,8 +83,9 @@ class Pipeline::Impl {
     if (worker_) worker_->Stop();
   }
 
-  Status Start();
+  Status Start(Use use);
   void Run();
+  ProfileService& service() { return *service_; }
   std::string http_address() const { return http_->address(); }
 
  private:
@@ -117,6 +120,7 @@ class Pipeline::Impl {
   std::unique_ptr<BpfProgram> program_;
   std::unique_ptr<CpuSampler> sampler_;
   std::unique_ptr<HeapProbes> heap_probes_;
+  std::unique_ptr<PreloadProbes> preload_probes_;
   std::unique_ptr<ProcessWorker> worker_;
   std::unique_ptr<HeapManager> heap_;
   std::unique_ptr<EventReader> reader_;
@@ -128,7 +132,7 @@ class Pipeline::Impl {
   uint64_t ring_losses_ = 0;  // process thread: already booked to history
 };
 
-Status Pipeline::Impl::Start() {
+Status Pipeline::Impl::Start(Use use) {
   RETURN_IF_ERROR(CheckKernel());
   RaiseLimit(RLIMIT_NOFILE);
   LiftMemlockLimit();
@@ -146,9 +150,11 @@ Status Pipeline::Impl::Start() {
       TableLoader::Options{.max_bytes = config_.unwind.max_table_bytes});
   router_.SetWorker(worker_.get());
   heap_probes_ = std::make_unique<HeapProbes>(*program_);
+  preload_probes_ = std::make_unique<PreloadProbes>(*program_);
   heap_ = std::make_unique<HeapManager>(
       HeapManager::Parts{
-          *heap_probes_, *name_symbolizer_, clock_, [this] { CatchUp(); },
+          *heap_probes_, *preload_probes_, *name_symbolizer_, clock_,
+          [this] { CatchUp(); },
           [this] {
             return program_->ReadReason(PPROFD_REASON_RING_FULL) +
                    program_->ReadReason(PPROFD_REASON_SCRATCH_MISSING);
@@ -158,6 +164,8 @@ Status Pipeline::Impl::Start() {
           .period_bytes = config_.heap.period,
           .max_processes = static_cast<size_t>(config_.heap.max_processes),
           .idle_time = config_.heap.idle_time,
+          .preload_paths = {config_.heap.preload_library,
+                            BesideProgram(kPreloadFamily)},
           .history_ns =
               std::chrono::nanoseconds(config_.history.max_age).count()});
   router_.SetHeap(heap_.get());
@@ -169,7 +177,7 @@ Status Pipeline::Impl::Start() {
       *program_, *sampler_, history_, captures_, coverage_, processes_,
       *renderer_, *explainer_, *heap_, [this] { CatchUp(); }, clock_,
       always_on_period_ns()});
-  RETURN_IF_ERROR(Listen());
+  if (use == Use::kServe) RETURN_IF_ERROR(Listen());
   return StartSampling();
 }
 
@@ -313,12 +321,14 @@ void Pipeline::Impl::Run() {
 Pipeline::Pipeline(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Pipeline::~Pipeline() = default;
 
-Result<std::unique_ptr<Pipeline>> Pipeline::Create(const Config& config) {
+Result<std::unique_ptr<Pipeline>> Pipeline::Create(const Config& config,
+                                                   Use use) {
   auto impl = std::make_unique<Impl>(config);
-  RETURN_IF_ERROR(impl->Start());
+  RETURN_IF_ERROR(impl->Start(use));
   return std::unique_ptr<Pipeline>(new Pipeline(std::move(impl)));
 }
 
+ProfileService& Pipeline::service() { return impl_->service(); }
 std::string Pipeline::http_address() const { return impl_->http_address(); }
 void Pipeline::Run() { impl_->Run(); }
 

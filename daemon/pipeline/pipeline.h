@@ -16,18 +16,23 @@
 #include "daemon/base/status.h"
 #include "daemon/collector/bpf_program.h"
 #include "daemon/config.h"
+#include "daemon/model/profile_service.h"
 
 namespace pprofd {
 
 class Pipeline {
  public:
-  // Listens, loads, attaches: after this samples are taken.
-  static Result<std::unique_ptr<Pipeline>> Create(const Config& config);
+  // Loads and attaches: after this samples are taken. Listens, too, if it is to
+  // serve them.
+  enum class Use { kServe, kCollect };
+  static Result<std::unique_ptr<Pipeline>> Create(const Config& config,
+                                                  Use use = Use::kServe);
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  // "127.0.0.1:6066", with the real port.
+  ProfileService& service();
+  // "127.0.0.1:6066", with the real port. REQUIRES: kServe, as Run.
   std::string http_address() const;
   // Serves until SIGINT or SIGTERM.
   void Run();

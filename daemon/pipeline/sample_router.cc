@@ -33,6 +33,7 @@ void SampleRouter::Deliver(const Sample& sample) {
 
 void SampleRouter::OnSample(const Sample& sample) {
   wants_refresh_ |= parts_.processes.OnSample(sample);
+  if (sample.kind == ProfileKind::kHeap) heap_->OnAllocSeen(sample);
   if (sample.raw.empty()) {
     Deliver(sample);
     return;

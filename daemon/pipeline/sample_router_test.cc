@@ -34,10 +34,12 @@ Sample SampleWithCopiedStack() {
 
 class FakeHeap : public HeapSink {
  public:
+  void OnAllocSeen(const Sample&) override { ++seen; }
   void OnAlloc(const Sample&) override { ++allocs; }
   void OnFree(const FreeEvent&) override { ++frees; }
   void OnExec(const ExecEvent&) override { ++execs; }
 
+  int seen = 0;
   int allocs = 0;
   int frees = 0;
   int execs = 0;
@@ -128,6 +130,15 @@ TEST_F(SampleRouterTest, AFullQueueKeepsTheSampleAndSaysWhyItIsCut) {
   ASSERT_EQ(stack.size(), 2u);
   EXPECT_EQ(stack.back().bits(),
             Frame::Reason(PPROFD_REASON_DEFERRED_FULL, ModuleId::kNone).bits());
+}
+
+// Its free may come before its stack is whole.
+TEST_F(SampleRouterTest, ABlockIsKnownBeforeItsStackIs) {
+  Sample block = SampleWithCopiedStack();
+  block.kind = ProfileKind::kHeap;
+  router_.OnSample(block);
+  EXPECT_EQ(heap_.seen, 1);
+  EXPECT_EQ(heap_.allocs, 0);
 }
 
 TEST_F(SampleRouterTest, SampledBlocksAreNoCpuTime) {
