@@ -22,6 +22,8 @@
 #define PPROFD_ASSERT(condition, text) _Static_assert(condition, text)
 #endif
 
+#include "heap_sizes.h"
+
 #define PPROFD_ABI_VERSION 1
 
 /* ---- Limits -------------------------------------------------------------- */
@@ -368,6 +370,7 @@ struct pprofd_heap_counts {
   uint64_t alloc_bytes;
   uint64_t frees;
   uint64_t sampling_ns; /* spent on sampled blocks, but for the traps */
+  uint64_t allocs_by_size[PPROFD_HEAP_SIZE_CLASSES]; /* heap_sizes.h */
 };
 
 /* A process that samples by itself, with libpprofd_heap.so. */

@@ -319,6 +319,8 @@ static __always_inline bool enter_call(struct pt_regs* ctx, uint64_t cookie) {
   if (allocates) {
     counts->allocs += 1;
     counts->alloc_bytes += call.bytes;
+    counts->allocs_by_size[pprofd_size_class(call.bytes) &
+                           (PPROFD_HEAP_SIZE_CLASSES - 1)] += 1;
   }
   if (released) counts->frees += 1;
   if (released && target->watches_frees) {

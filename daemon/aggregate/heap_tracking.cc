@@ -89,6 +89,7 @@ void HeapTracking::OnFree(const FreeEvent& event) {
 
 void HeapTracking::Release(uint32_t record, BootTime time) {
   records_[record].inuse -= 1;
+  records_[record].frees += 1;
   Log(time, record, 0);
 }
 
@@ -195,7 +196,7 @@ HeapSnapshot HeapTracking::Between(BootTime from, BootTime to) const {
   HeapSnapshot snapshot = Describe(to);
   snapshot.since = std::min(std::max(from, changes_since_), to);
   for (HeapRecord& record : snapshot.records) {
-    record.allocs = record.inuse = 0;
+    record.allocs = record.inuse = record.frees = 0;
     record.weighted_allocs = 0;
   }
   for (const Change& change : changes_) {
@@ -203,6 +204,7 @@ HeapSnapshot HeapTracking::Between(BootTime from, BootTime to) const {
     HeapRecord& record = snapshot.records[change.record];
     if (change.weight == 0) {
       record.inuse -= 1;
+      record.frees += 1;
       continue;
     }
     record.allocs += 1;
@@ -241,6 +243,7 @@ HeapSnapshot Difference(const HeapSnapshot& before, HeapSnapshot after) {
   for (size_t i = 0; i < common; ++i) {
     after.records[i].allocs -= before.records[i].allocs;
     after.records[i].inuse -= before.records[i].inuse;
+    after.records[i].frees -= before.records[i].frees;
     after.records[i].weighted_allocs -= before.records[i].weighted_allocs;
   }
   after.has_inuse &=
@@ -251,6 +254,9 @@ HeapSnapshot Difference(const HeapSnapshot& before, HeapSnapshot after) {
   after.totals.allocs -= before.totals.allocs;
   after.totals.alloc_bytes -= before.totals.alloc_bytes;
   after.totals.frees -= before.totals.frees;
+  for (size_t i = 0; i < after.totals.allocs_by_size.size(); ++i) {
+    after.totals.allocs_by_size[i] -= before.totals.allocs_by_size[i];
+  }
   after.since = before.time;
   return after;
 }

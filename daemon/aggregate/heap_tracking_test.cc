@@ -49,6 +49,23 @@ TEST_F(HeapTrackingTest, CountsBlocksUntilTheyAreFreed) {
   EXPECT_EQ(tracking_.live_count(), 1u);
 }
 
+TEST_F(HeapTrackingTest, CountsFreesAlsoOfATimeAndOfADifference) {
+  tracking_.OnAlloc(Block(1, 0x1000));
+  tracking_.OnAlloc(Block(2, 0x2000));
+  tracking_.OnFree(Free(3, 0x1000, 1));
+  EXPECT_EQ(Only().frees, 1);
+  HeapSnapshot before = tracking_.Snapshot({4});
+  before.totals.allocs_by_size[3] = 2;
+  tracking_.OnFree(Free(5, 0x2000, 2));
+  EXPECT_EQ(Only().frees, 2);
+  EXPECT_EQ(tracking_.Between({0}, {4}).records[0].frees, 1);
+  HeapSnapshot after = tracking_.Snapshot({6});
+  after.totals.allocs_by_size[3] = 9;
+  HeapSnapshot change = Difference(before, after);
+  EXPECT_EQ(change.records[0].frees, 1);
+  EXPECT_EQ(change.totals.allocs_by_size[3], 7u);
+}
+
 TEST_F(HeapTrackingTest, KeepsSizesApart) {
   tracking_.OnAlloc(Block(1, 0x1000, 64));
   tracking_.OnAlloc(Block(2, 0x2000, 65));

@@ -137,6 +137,9 @@ pprofd_heap_counts HeapTarget::ReadCounts() const {
     total.alloc_bytes += counts.alloc_bytes;
     total.frees += counts.frees;
     total.sampling_ns += counts.sampling_ns;
+    for (uint32_t i = 0; i < PPROFD_HEAP_SIZE_CLASSES; ++i) {
+      total.allocs_by_size[i] += counts.allocs_by_size[i];
+    }
   }
   return total;
 }

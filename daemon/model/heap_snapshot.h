@@ -7,10 +7,12 @@
 #ifndef DAEMON_MODEL_HEAP_SNAPSHOT_H_
 #define DAEMON_MODEL_HEAP_SNAPSHOT_H_
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "bpf/heap_sizes.h"
 #include "daemon/base/clock.h"
 #include "daemon/model/frame.h"
 #include "daemon/model/ids.h"
@@ -24,6 +26,9 @@ struct HeapRecord {
   uint64_t period_bytes = 0;
   int64_t allocs = 0;
   int64_t inuse = 0;  // of those, not freed yet; negative in differences
+  // Of those, seen to be freed. Fewer than allocs - inuse when some blocks were
+  // not followed.
+  int64_t frees = 0;
   // What `allocs` stands for when only some windows of time were watched: the
   // sum of (time represented / time watched). Equals `allocs` otherwise.
   double weighted_allocs = 0;
@@ -34,6 +39,7 @@ struct HeapTotals {
   uint64_t allocs = 0;
   uint64_t alloc_bytes = 0;  // requested
   uint64_t frees = 0;        // of non-null pointers
+  std::array<uint64_t, PPROFD_HEAP_SIZE_CLASSES> allocs_by_size{};
 };
 
 struct HeapSnapshot {

@@ -141,6 +141,7 @@ std::string HeapService::RenderText(const HeapSnapshot& snapshot,
       std::move(subject), full);
   HeapTextTrailer trailer;
   trailer.totals = snapshot.totals;
+  trailer.frees = FreesBySize(snapshot);
   if (snapshot.has_inuse) {
     LiveHeap live;
     for (const AggregateRow& row :

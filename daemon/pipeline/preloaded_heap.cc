@@ -39,6 +39,8 @@ void PreloadedHeap::Describe(HeapSnapshot* snapshot) const {
     HeapValues inuse = Unsample(static_cast<double>(record.inuse),
                                 record.block_bytes, record.period_bytes);
     totals.allocs += static_cast<uint64_t>(allocs.objects);
+    totals.allocs_by_size[pprofd_size_class(record.block_bytes)] +=
+        static_cast<uint64_t>(allocs.objects);
     totals.alloc_bytes += static_cast<uint64_t>(allocs.bytes);
     totals.frees += static_cast<uint64_t>(allocs.objects - inuse.objects);
   }

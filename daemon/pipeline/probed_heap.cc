@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace pprofd {
@@ -189,7 +190,8 @@ void ProbedHeap::Describe(HeapSnapshot* snapshot) const {
   pprofd_heap_counts counts = target_ ? target_->ReadCounts() : last_counts_;
   snapshot->totals = {.allocs = counts.allocs,
                       .alloc_bytes = counts.alloc_bytes,
-                      .frees = counts.frees};
+                      .frees = counts.frees,
+                      .allocs_by_size = std::to_array(counts.allocs_by_size)};
   auto& notes = snapshot->notes;
   notes.push_back(
       fmt::format("calls of the allocator watched: {}, at about {} ns each",

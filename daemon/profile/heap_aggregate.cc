@@ -57,6 +57,26 @@ Aggregate AggregateHeap(const HeapSnapshot& snapshot, HeapScale scale) {
   return aggregate;
 }
 
+HeapFrees FreesBySize(const HeapSnapshot& snapshot) {
+  HeapFrees frees;
+  if (!snapshot.has_inuse) return frees;
+  frees.quality = HeapFrees::Quality::kCounted;
+  for (const HeapRecord& record : snapshot.records) {
+    HeapFrees::Quality quality = HeapFrees::Quality::kCounted;
+    if (record.allocs != record.inuse + record.frees) {
+      quality = HeapFrees::Quality::kPartial;
+    } else if (record.period_bytes > 1) {
+      quality = HeapFrees::Quality::kEstimated;
+    }
+    frees.quality = std::min(frees.quality, quality);
+    HeapValues freed = Unsample(static_cast<double>(record.frees),
+                                record.block_bytes, record.period_bytes);
+    frees.by_size[pprofd_size_class(record.block_bytes)] +=
+        static_cast<uint64_t>(std::max<int64_t>(freed.objects, 0));
+  }
+  return frees;
+}
+
 std::optional<uint64_t> CommonPeriod(const HeapSnapshot& snapshot) {
   std::optional<uint64_t> common;
   for (const HeapRecord& record : snapshot.records) {

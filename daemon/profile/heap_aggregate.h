@@ -6,9 +6,11 @@
 #ifndef DAEMON_PROFILE_HEAP_AGGREGATE_H_
 #define DAEMON_PROFILE_HEAP_AGGREGATE_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
+#include "bpf/heap_sizes.h"
 #include "daemon/model/aggregate.h"
 #include "daemon/model/heap_snapshot.h"
 
@@ -35,6 +37,20 @@ Aggregate AggregateHeap(const HeapSnapshot& snapshot, HeapScale scale);
 // The period of all records, when all allocations were watched: then values as
 // sampled, and this, tell everything.
 std::optional<uint64_t> CommonPeriod(const HeapSnapshot& snapshot);
+
+// How many blocks of each size were freed, as far as samples tell.
+struct HeapFrees {
+  enum class Quality {
+    kUnknown,    // frees are not watched
+    kPartial,    // some sampled blocks were not followed: too few
+    kEstimated,  // from sampled blocks
+    kCounted,    // every block was sampled
+  };
+  Quality quality = Quality::kUnknown;
+  // By class of bpf/heap_sizes.h; without blocks of no bytes.
+  std::array<uint64_t, PPROFD_HEAP_SIZE_CLASSES> by_size{};
+};
+HeapFrees FreesBySize(const HeapSnapshot& snapshot);
 
 }  // namespace pprofd
 

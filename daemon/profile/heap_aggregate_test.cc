@@ -4,6 +4,8 @@
 
 #include <limits>
 #include <ostream>
+#include <utility>
+#include <vector>
 
 namespace pprofd {
 
@@ -63,6 +65,66 @@ TEST(Unsample, StopsAtTheLargestNumbers) {
   EXPECT_EQ(Unsample(kInfinity, 1, kPeriod).objects, INT64_MAX);
   EXPECT_EQ(Unsample(-kInfinity, 1, kPeriod).objects, INT64_MIN);
   EXPECT_EQ(Unsample(kInfinity - kInfinity, 1, 1), HeapValues{});
+}
+
+HeapSnapshot SnapshotOf(std::vector<HeapRecord> records) {
+  HeapSnapshot snapshot;
+  snapshot.records = std::move(records);
+  return snapshot;
+}
+HeapRecord Record(uint64_t bytes, uint64_t period, int64_t allocs,
+                  int64_t inuse, int64_t frees) {
+  return {.block_bytes = bytes,
+          .period_bytes = period,
+          .allocs = allocs,
+          .inuse = inuse,
+          .frees = frees,
+          .weighted_allocs = static_cast<double>(allocs)};
+}
+
+TEST(FreesBySize, CountsThemWhenEveryBlockIsSampled) {
+  HeapFrees frees =
+      FreesBySize(SnapshotOf({Record(64, 1, 10, 4, 6), Record(40, 1, 3, 0, 3),
+                              Record(65, 1, 2, 1, 1)}));
+  EXPECT_EQ(frees.quality, HeapFrees::Quality::kCounted);
+  EXPECT_EQ(frees.by_size[pprofd_size_class(64)], 9u);
+  EXPECT_EQ(frees.by_size[pprofd_size_class(65)], 1u);
+}
+
+TEST(FreesBySize, ScalesThemAsAllElse) {
+  HeapFrees frees = FreesBySize(SnapshotOf({Record(1024, kPeriod, 5, 2, 3)}));
+  EXPECT_EQ(frees.quality, HeapFrees::Quality::kEstimated);
+  EXPECT_EQ(frees.by_size[pprofd_size_class(1024)], 1537u);
+}
+
+TEST(FreesBySize, SaysWhenBlocksWereNotFollowed) {
+  HeapFrees frees = FreesBySize(
+      SnapshotOf({Record(64, 1, 10, 4, 5), Record(64, kPeriod, 1, 0, 1)}));
+  EXPECT_EQ(frees.quality, HeapFrees::Quality::kPartial);
+}
+
+TEST(FreesBySize, KnowsNoneWhenFreesAreNotWatched) {
+  HeapSnapshot snapshot = SnapshotOf({Record(64, 1, 10, 0, 10)});
+  snapshot.has_inuse = false;
+  EXPECT_EQ(FreesBySize(snapshot).quality, HeapFrees::Quality::kUnknown);
+}
+
+TEST(FreesBySize, OfADifferenceAreNeverNegative) {
+  HeapFrees frees = FreesBySize(SnapshotOf({Record(64, 1, 0, 1, -1)}));
+  EXPECT_EQ(frees.by_size[pprofd_size_class(64)], 0u);
+}
+
+TEST(SizeClass, EndsAtPowersOfTwo) {
+  EXPECT_EQ(pprofd_size_class(0), 0u);
+  EXPECT_EQ(pprofd_size_class(8), 0u);
+  EXPECT_EQ(pprofd_size_class(9), 1u);
+  EXPECT_EQ(pprofd_size_class(UINT64_MAX), PPROFD_HEAP_SIZE_CLASSES - 1u);
+  for (uint32_t i = 0; i < PPROFD_HEAP_SIZE_CLASSES; ++i) {
+    EXPECT_EQ(pprofd_size_class(pprofd_size_class_first(i)), i);
+    EXPECT_EQ(pprofd_size_class(pprofd_size_class_last(i)), i);
+    if (i == 0) continue;
+    EXPECT_EQ(pprofd_size_class_first(i), pprofd_size_class_last(i - 1) + 1);
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <numeric>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/profile/address_space.h"
@@ -52,6 +53,20 @@ std::string_view Printable(std::string_view text, std::string& buffer) {
   return buffer;
 }
 
+std::string_view WordOf(HeapFrees::Quality quality) {
+  switch (quality) {
+    case HeapFrees::Quality::kUnknown:
+      return "unknown";
+    case HeapFrees::Quality::kPartial:
+      return "partial";
+    case HeapFrees::Quality::kEstimated:
+      return "estimated";
+    case HeapFrees::Quality::kCounted:
+      return "counted";
+  }
+  return "";
+}
+
 class Encoder {
  public:
   Encoder(const Profile& profile, uint64_t period_bytes)
@@ -71,6 +86,7 @@ class Encoder {
         Print("# proc.{} = {}\n", figure.name, figure.value);
       }
     }
+    AppendSizes(trailer);
     Print("\n--- Memory map: ---\n{}", trailer.executable_maps);
     return std::move(text_);
   }
@@ -192,6 +208,21 @@ class Encoder {
     AppendPauses("PauseEnd");
     Print("# NumGC = 0\n# NumForcedGC = 0\n# GCCPUFraction = 0\n");
     Print("# DebugGC = false\n# MaxRSS = {}\n", memory.max_rss);
+  }
+
+  // Sizes that were never asked for are left out.
+  void AppendSizes(const HeapTextTrailer& trailer) {
+    const auto& allocs = trailer.totals.allocs_by_size;
+    const auto& frees = trailer.frees.by_size;
+    if (allocs == decltype(HeapTotals::allocs_by_size)()) return;
+    bool knows_frees = trailer.frees.quality != HeapFrees::Quality::kUnknown;
+    Print("# proc.BySizeFrees = {}\n", WordOf(trailer.frees.quality));
+    for (uint32_t i = 0; i < PPROFD_HEAP_SIZE_CLASSES; ++i) {
+      if (allocs[i] == 0 && frees[i] == 0) continue;
+      Print("# proc.BySize[{}-{}] = {} {}\n", pprofd_size_class_first(i),
+            pprofd_size_class_last(i), allocs[i],
+            knows_frees ? std::to_string(frees[i]) : "-");
+    }
   }
 
   const Profile& profile_;

@@ -2,7 +2,10 @@
 //
 // What Go prints, so that people and pprof read it alike: a header, a record a
 // sample with its frames as comments, Go's runtime.MemStats with the figures of
-// a native process, and the executable mappings, from which pprof finds files.
+// a native process, calls by the size of their block, and the executable
+// mappings, from which pprof finds files. Allocations by size are counted as
+// all calls are; frees by size are known of sampled blocks only, and what they
+// are worth is said beside them.
 // Thread: pure function.
 #ifndef DAEMON_PROFILE_HEAP_TEXT_ENCODER_H_
 #define DAEMON_PROFILE_HEAP_TEXT_ENCODER_H_
@@ -14,6 +17,7 @@
 #include "daemon/model/heap_snapshot.h"
 #include "daemon/model/memory_stats.h"
 #include "daemon/model/profile.h"
+#include "daemon/profile/heap_aggregate.h"
 
 namespace pprofd {
 
@@ -27,6 +31,7 @@ struct LiveHeap {
 struct HeapTextTrailer {
   std::optional<MemoryStats> memory;  // none: the process is gone
   HeapTotals totals;
+  HeapFrees frees;
   std::optional<LiveHeap> live;  // none: not known, memory tells it roughly
   std::string executable_maps;   // lines of /proc/PID/maps
 };

@@ -198,6 +198,31 @@ TEST_F(HeapTextEncoderTest, PrintsEveryFigureOfAProcessThatIsGone) {
   EXPECT_THAT(text, Not(HasSubstr("# proc.")));
 }
 
+TEST_F(HeapTextEncoderTest, PrintsCallsBySizeAndWhatFreesAreWorth) {
+  trailer_.totals.allocs_by_size[0] = 2;
+  trailer_.totals.allocs_by_size[3] = 7;
+  trailer_.totals.allocs_by_size[31] = 1;
+  trailer_.frees.quality = HeapFrees::Quality::kEstimated;
+  trailer_.frees.by_size[3] = 5;
+  EXPECT_THAT(Encode(), HasSubstr("# proc.BySizeFrees = estimated\n"
+                                  "# proc.BySize[0-8] = 2 0\n"
+                                  "# proc.BySize[33-64] = 7 5\n"
+                                  "# proc.BySize[8589934593-140737488355327] "
+                                  "= 1 0\n\n--- Memory map"));
+}
+
+TEST_F(HeapTextEncoderTest, PrintsNoFreesWhenNoneAreWatched) {
+  trailer_.totals.allocs_by_size[3] = 7;
+  EXPECT_THAT(Encode(), HasSubstr("# proc.BySizeFrees = unknown\n"
+                                  "# proc.BySize[33-64] = 7 -\n"));
+}
+
+TEST_F(HeapTextEncoderTest, PrintsNoSizesOfCallsThatWereNotCounted) {
+  trailer_.frees.quality = HeapFrees::Quality::kEstimated;
+  trailer_.frees.by_size[3] = 5;
+  EXPECT_THAT(Encode(), Not(HasSubstr("BySize")));
+}
+
 // What `go tool pprof -raw` makes of a text.
 class HeapTextToolTest : public HeapTextEncoderTest {
  protected:
