@@ -262,7 +262,7 @@ void AddHeap(std::vector<Setting>& table) {
       "heap.idle_time",
       "how long allocations go on being sampled when nobody asks",
       [](Config& config) -> seconds& { return config.heap.idle_time; },
-      seconds(10), seconds(86400)));
+      seconds(0), seconds(86400)));
   table.push_back(Integer(
       "heap.max_processes", "processes whose allocations are sampled at once",
       [](Config& config) -> int& { return config.heap.max_processes; }, 1,

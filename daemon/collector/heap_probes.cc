@@ -16,6 +16,8 @@
 #include <string>
 #include <utility>
 
+#include "daemon/collector/seccomp_trial.h"
+
 // What the costs are measured on: an instruction that the kernel emulates, and
 // one that it steps through.
 asm(R"(
@@ -301,6 +303,7 @@ Result<ProbeCost> HeapProbes::Measure() {
       MeasureHit(target, set, pprofd_emulated_probe, &cost.has_sessions));
   cost.per_other_ns =
       std::max<int64_t>((crowded - cost.emulated_ns) / kMeasuredOthers, 0);
+  cost.kills_confined = KillsConfined(set, cost.has_sessions);
   return cost;
 }
 
@@ -316,6 +319,21 @@ Result<int64_t> HeapProbes::MeasureHit(HeapTarget& target,
   target.SetOpen(false);
   target.Detach();
   return ns;
+}
+
+// On a child that is probed at the return of a sampled call.
+bool HeapProbes::KillsConfined(const HeapProbeSet& set, bool has_sessions) {
+  Result<SeccompTrial> trial = SeccompTrial::Start(pprofd_emulated_probe);
+  if (!trial.ok()) return true;
+  HeapTarget target(*this, PPROFD_MAX_HEAP_TARGETS - 1, trial->pid(), 0);
+  target.SetPeriod(1);
+  Status status = has_sessions ? target.AttachSession(set, true)
+                               : target.AttachPairs(set, true);
+  target.SetOpen(true);
+  uint64_t hits = target.ReadCounts().hits;
+  if (!status.ok() || !trial->Survives()) return true;
+  // It proves nothing unless the call and its return were seen.
+  return target.ReadCounts().hits < hits + 2;
 }
 
 Result<std::unique_ptr<HeapTarget>> HeapProbes::Open(int32_t pid,

@@ -46,6 +46,7 @@ struct ProbeCost {
   // probes of all processes at every hit.
   int64_t per_other_ns = 0;
   bool has_sessions = false;
+  bool kills_confined = false;  // a probed process that has a seccomp filter
 };
 
 class HeapProbes;
@@ -114,6 +115,7 @@ class HeapProbes {
   Result<ProbeCost> Measure();
   Result<int64_t> MeasureHit(HeapTarget& target, const HeapProbeSet& set,
                              void (*function)(uint64_t), bool* has_sessions);
+  bool KillsConfined(const HeapProbeSet& set, bool has_sessions);
 
   BpfProgram& program_;
   std::mutex mutex_;

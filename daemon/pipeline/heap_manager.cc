@@ -38,6 +38,14 @@ BootTime StartOf(const ProcessKey& process) {
   return {static_cast<int64_t>(process.start_ticks) * 10'000'000};
 }
 
+Status CheckUnconfined(const ProcessDir& process) {
+  ASSIGN_OR_RETURN(ProcessStatus status, process.ReadStatus());
+  if (!status.is_confined) return Status::Ok();
+  return Status(StatusCode::kUnsupported,
+                "seccomp confines it, and this kernel lets seccomp kill what "
+                "has return probes");
+}
+
 }  // namespace
 
 // What is done to one process. Fields without a mark: constant.
@@ -199,7 +207,10 @@ Result<HeapManager::SessionRef> HeapManager::Begin(int32_t pid,
   session->losses_before = parts_.count_losses();
   const FoundAllocators::Allocator* preload = found.preload();
   uint32_t number;
-  if (preload != nullptr) {
+  if (preload == nullptr) {
+    ASSIGN_OR_RETURN(ProbeCost cost, parts_.probes.Calibrate());
+    if (cost.kills_confined) RETURN_IF_ERROR(CheckUnconfined(*process));
+  } else {
     RETURN_IF_ERROR(
         parts_.preload.Attach({preload->file.get(), preload->functions}));
     ASSIGN_OR_RETURN(number, parts_.preload.NumberOf(process->key()));
@@ -395,7 +406,10 @@ void HeapManager::RetireIdle(SteadyTime now) {
   std::lock_guard lock(mutex_);
   std::erase_if(sessions_, [&](const auto& entry) {
     SteadyTime used(SteadyTime::duration(entry.second->last_use));
-    if (now - used <= options_.idle_time) return false;
+    // Whoever waits for an answer holds it.
+    if (entry.second.use_count() > 1 || now - used <= options_.idle_time) {
+      return false;
+    }
     bool goes_on = entry.second->is_preloaded() && !entry.second->is_over &&
                    !entry.second->HasExited();
     if (goes_on) {

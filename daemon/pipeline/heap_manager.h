@@ -43,6 +43,7 @@ class HeapManager : public HeapSink {
     uint64_t period_bytes = 512 << 10;
     size_t max_processes = 64;
     size_t max_live_blocks = 65'536;  // of a process; then the period doubles
+    // 0: probes are in place only while a request waits.
     std::chrono::nanoseconds idle_time = std::chrono::minutes(5);
     // Where libpprofd_heap.so is installed; looked at again and again, as it
     // may come later.

@@ -152,6 +152,8 @@ ProcessStatus ParseProcessStatus(std::string_view text) {
     } else if (key == "Uid:") {
       TakeField(&line);  // real
       ParseNumber(TakeField(&line), &status.uid);
+    } else if (key == "Seccomp:") {
+      status.is_confined = TakeField(&line) != "0";
     } else if (key == "NStgid:") {
       for (auto field = TakeField(&line); !field.empty();
            field = TakeField(&line)) {

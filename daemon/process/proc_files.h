@@ -57,6 +57,7 @@ struct ProcessStatus {
   uint32_t threads = 0;
   uint32_t uid = 0;           // effective
   int32_t namespace_pid = 0;  // its pid in its innermost pid namespace
+  bool is_confined = false;   // by seccomp
 };
 ProcessStatus ParseProcessStatus(std::string_view text);
 

@@ -61,6 +61,14 @@ TEST(ProcessStatus, ReadsThreadsUserAndInnermostPid) {
   EXPECT_EQ(status.namespace_pid, 1);
 }
 
+TEST(ProcessStatus, TellsWhoIsConfined) {
+  EXPECT_FALSE(ParseProcessStatus("Threads:\t1\n").is_confined);
+  EXPECT_FALSE(ParseProcessStatus("Seccomp:\t0\n").is_confined);
+  EXPECT_TRUE(ParseProcessStatus("Seccomp:\t1\n").is_confined);
+  EXPECT_TRUE(
+      ParseProcessStatus("Seccomp:\t2\nSeccomp_filters:\t3\n").is_confined);
+}
+
 TEST(ProcessDir, ReadsEveryFileOfAProcess) {
   TempProc proc;
   proc.AddProcess(kKey, "my prog", "/usr/bin/prog (deleted)",
