@@ -83,6 +83,8 @@ enum pprofd_reason {
 /* What a sample observes, with its two values. */
 #define PPROFD_KIND_CPU 1  /* {samples, nanoseconds}: {1, period} */
 #define PPROFD_KIND_HEAP 2 /* {bytes requested, mean bytes between samples} */
+#define PPROFD_KIND_RSS 3  /* {page faults, their bytes} it stands for */
+#define PPROFD_KINDS 8     /* numbers are below it */
 
 struct pprofd_event_header {
   uint16_t version; /* PPROFD_ABI_VERSION */

@@ -4,24 +4,6 @@
  */
 #include "sample.h"
 
-/* x86_64 without KASAN; only for kernels before 5.15, where no helper tells. */
-#define KERNEL_STACK_BYTES 16384
-
-static __always_inline uint64_t
-fill_user_registers(struct unwind_state* state, struct bpf_perf_event_data* ctx,
-                    uint64_t task) {
-  struct pt_regs regs = {};
-  const void* saved;
-  if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
-    saved = (const void*)bpf_task_pt_regs(bpf_get_current_task_btf());
-  } else {
-    saved = (const void*)(LOAD_WORD(task, task_struct, stack) +
-                          KERNEL_STACK_BYTES - sizeof(struct pt_regs));
-  }
-  bpf_probe_read_kernel(&regs, sizeof(regs), saved);
-  return fill_registers(state, &regs);
-}
-
 static __always_inline uint64_t copy_interrupted_registers(
     struct unwind_state* state, struct bpf_perf_event_data* ctx) {
   /* Each field is read through a volatile pointer: the verifier refuses the
@@ -49,7 +31,6 @@ static __always_inline uint64_t copy_interrupted_registers(
 }
 
 static __always_inline void unwind_user(struct unwind_state* state,
-                                        struct bpf_perf_event_data* ctx,
                                         uint64_t task, bool user_mode,
                                         uint64_t code_segment) {
   uint32_t flags = LOAD_HALF(task, task_struct, flags);
@@ -63,7 +44,7 @@ static __always_inline void unwind_user(struct unwind_state* state,
     return;
   }
   check_known_mappings(state, task);
-  if (!user_mode) code_segment = fill_user_registers(state, ctx, task);
+  if (!user_mode) code_segment = fill_user_registers(state, task);
   start_unwind(state);
   /* The kernel's own threads of a process (io_uring, vhost) never were in user
    * mode, and say so by registers of zero. */
@@ -74,17 +55,14 @@ static __always_inline void unwind_user(struct unwind_state* state,
     return;
   }
   walk_user(state);
-  if (!user_mode && state->result == PPROFD_UNWIND_TRUNCATED &&
-      is_inside_exec(task)) {
-    state->reason = PPROFD_REASON_IN_EXEC;
-  }
+  note_exec(state, task, user_mode);
 }
 
 static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
                                         uint32_t capture, uint64_t period_ns) {
   struct unwind_state* state = unwind_state(CONTEXT_TIMER);
   if (!state) {
-    count_reason(PPROFD_REASON_SCRATCH_MISSING);
+    count_loss(PPROFD_KIND_CPU, PPROFD_REASON_SCRATCH_MISSING);
     return;
   }
   uint64_t task = bpf_get_current_task();
@@ -97,7 +75,7 @@ static __always_inline void take_sample(struct bpf_perf_event_data* ctx,
   uint64_t code_segment = copy_interrupted_registers(state, ctx);
   bool user_mode = (code_segment & 3) == 3;
   if (user_mode) sample->flags |= PPROFD_SAMPLE_USER_MODE;
-  unwind_user(state, ctx, task, user_mode, code_segment);
+  unwind_user(state, task, user_mode, code_segment);
 
   uint32_t words = finish_user(state);
   if (!user_mode && words <= RECORD_FRONT_WORDS) {

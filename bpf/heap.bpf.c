@@ -115,7 +115,7 @@ static __always_inline void send_free(uint32_t tracking, uint64_t address,
                                       uint64_t alloc_time_ns) {
   struct pprofd_free* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
   if (!event) {
-    count_reason(PPROFD_REASON_RING_FULL);
+    count_loss(PPROFD_KIND_HEAP, PPROFD_REASON_RING_FULL);
     return;
   }
   event->header.version = PPROFD_ABI_VERSION;
@@ -272,7 +272,7 @@ static __noinline int sample_block(struct pt_regs* ctx,
   if (!counts) return 0;
   struct unwind_state* state = take_task_state();
   if (!state) {
-    count_reason(PPROFD_REASON_SCRATCH_MISSING);
+    count_loss(PPROFD_KIND_HEAP, PPROFD_REASON_SCRATCH_MISSING);
     return 0;
   }
   uint64_t begin = bpf_ktime_get_ns();

@@ -150,6 +150,7 @@ struct task_struct {
   struct sched_entity se;
   struct mm_struct* mm;
   unsigned int in_execve : 1;
+  int pagefault_disabled;
   int pid;
   int tgid;
   struct task_struct* group_leader;

@@ -33,6 +33,15 @@ struct {
   __type(value, uint64_t);
 } reasons SEC(".maps");
 
+/* Samples, and frees of sampled blocks, that did not get into the ring, by
+ * kind. Writer: all programs, per CPU. Reader: daemon. Index: PPROFD_KIND_*. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, PPROFD_KINDS);
+  __type(key, uint32_t);
+  __type(value, uint64_t);
+} losses SEC(".maps");
+
 /* Executed files. Writer: programs add a number without a table, table_loader
  * adds the table and removes. Reader: unwinder.
  * Full: frames of further files carry MODULE_TABLE_FULL. */
@@ -102,6 +111,13 @@ struct {
 
 static __always_inline void count_reason(uint32_t reason) {
   uint64_t* counter = bpf_map_lookup_elem(&reasons, &reason);
+  if (counter) *counter += 1;
+}
+
+/* A sample of this kind is lost. */
+static __always_inline void count_loss(uint32_t kind, uint32_t reason) {
+  count_reason(reason);
+  uint64_t* counter = bpf_map_lookup_elem(&losses, &kind);
   if (counter) *counter += 1;
 }
 

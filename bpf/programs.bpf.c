@@ -9,5 +9,6 @@
 #include "module_scan.bpf.c"
 #include "preload.bpf.c"
 #include "process_events.bpf.c"
+#include "rss.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";

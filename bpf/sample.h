@@ -10,6 +10,8 @@
 
 #define USER_CODE_32_BIT 0x23
 #define RAW_PIECE_BYTES 4096
+/* x86_64 without KASAN; only for kernels before 5.15, where no helper tells. */
+#define KERNEL_STACK_BYTES 16384
 
 /* Registers of the user half: where it was interrupted, or entered the kernel.
  * Returns the code segment. */
@@ -34,6 +36,21 @@ static __always_inline uint64_t fill_registers(struct unwind_state* state,
   to[15] = regs->r15;
   to[16] = regs->rip;
   return regs->cs;
+}
+
+/* The same, of a task that is in the kernel. */
+static __always_inline uint64_t fill_user_registers(struct unwind_state* state,
+                                                    uint64_t task) {
+  struct pt_regs regs = {};
+  const void* saved;
+  if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+    saved = (const void*)bpf_task_pt_regs(bpf_get_current_task_btf());
+  } else {
+    saved = (const void*)(LOAD_WORD(task, task_struct, stack) +
+                          KERNEL_STACK_BYTES - sizeof(struct pt_regs));
+  }
+  bpf_probe_read_kernel(&regs, sizeof(regs), saved);
+  return fill_registers(state, &regs);
 }
 
 static __always_inline void start_unwind(struct unwind_state* state) {
@@ -93,6 +110,16 @@ static __always_inline bool is_inside_exec(uint64_t task) {
   return BPF_CORE_READ_BITFIELD_PROBED((struct task_struct*)task, in_execve);
 }
 
+/* Why the user half ends early, if its registers may be those of a program
+ * that is being replaced. */
+static __always_inline void note_exec(struct unwind_state* state, uint64_t task,
+                                      bool user_mode) {
+  if (!user_mode && state->result == PPROFD_UNWIND_TRUNCATED &&
+      is_inside_exec(task)) {
+    state->reason = PPROFD_REASON_IN_EXEC;
+  }
+}
+
 static __always_inline bool wants_raw_stack(const struct unwind_state* state) {
   return state->result == PPROFD_UNWIND_TRUNCATED &&
          (state->reason == PPROFD_REASON_MODULE_PENDING ||
@@ -107,7 +134,7 @@ static __always_inline void send_sample(struct unwind_state* state,
   if (size > sizeof(struct pprofd_sample) + sizeof(state->record)) return;
   state->sample.header.size = size;
   if (bpf_ringbuf_output(&events, &state->sample, size, ring_wakeup())) {
-    count_reason(PPROFD_REASON_RING_FULL);
+    count_loss(state->sample.kind, PPROFD_REASON_RING_FULL);
   }
 }
 

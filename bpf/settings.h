@@ -12,6 +12,9 @@
 
 /* Forced wake-up of the reader when this many bytes wait in the ring. */
 const volatile uint64_t wakeup_bytes = 0;
+/* Page faults that a sample of them stands for, and bytes that each maps. */
+const volatile uint32_t faults_per_sample = 1;
+const volatile uint64_t page_bytes = 4096;
 
 /* The vDSO's table, published like a module's. Writer: table_loader. */
 struct pprofd_module vdso_module = {};

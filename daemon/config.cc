@@ -99,6 +99,18 @@ Setting Integer(std::string key, std::string help, Field<int> field, int min,
           }};
 }
 
+Setting Switch(std::string key, std::string help, Field<bool> field) {
+  Config defaults;
+  return {{std::move(key), field(defaults) ? "true" : "false", "true or false",
+           std::move(help)},
+          false,
+          [=](Config& config, std::span<const std::string> texts) {
+            if (texts[0] != "true" && texts[0] != "false") return false;
+            field(config) = texts[0] == "true";
+            return true;
+          }};
+}
+
 Setting Duration(std::string key, std::string help, Field<seconds> field,
                  seconds min, seconds max) {
   Config defaults;
@@ -275,6 +287,16 @@ void AddHeap(std::vector<Setting>& table) {
            }));
 }
 
+void AddRss(std::vector<Setting>& table) {
+  table.push_back(Switch(
+      "rss.enabled", "whether page faults are sampled, by which programs grow",
+      [](Config& config) -> bool& { return config.rss.enabled; }));
+  table.push_back(Integer(
+      "rss.faults_per_sample", "page faults for each one that is sampled",
+      [](Config& config) -> int& { return config.rss.faults_per_sample; }, 1,
+      1 << 20));
+}
+
 std::vector<Setting> MakeTable() {
   std::vector<Setting> table;
   table.push_back(Address(
@@ -305,6 +327,7 @@ std::vector<Setting> MakeTable() {
       [](Config& config) -> uint64_t& { return config.history.max_bytes; },
       kMiB, 16 * kGiB));
   AddHeap(table);
+  AddRss(table);
   table.push_back(Size(
       "unwind.max_table_bytes",
       "kernel memory for unwind tables; the least recently used go first",

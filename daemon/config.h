@@ -52,6 +52,12 @@ struct HeapConfig {
   bool operator==(const HeapConfig&) const = default;
 };
 
+struct RssConfig {
+  bool enabled = true;
+  int faults_per_sample = 128;  // page faults that a sample stands for
+  bool operator==(const RssConfig&) const = default;
+};
+
 struct UnwindConfig {
   uint64_t max_table_bytes = uint64_t{64} << 20;  // in the kernel
   bool operator==(const UnwindConfig&) const = default;
@@ -84,6 +90,7 @@ struct Config {
   SamplingConfig sampling;
   HistoryConfig history;
   HeapConfig heap;
+  RssConfig rss;
   UnwindConfig unwind;
   SymbolsConfig symbols;
   DebuginfodConfig debuginfod;

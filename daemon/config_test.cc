@@ -55,6 +55,7 @@ TEST(Config, ReadsEveryType) {
 http: {listen: "[::1]:0", max_connections: 7, max_seconds: 1}
 sampling: {hz: 1, capture_hz: 999}
 history: {max_age: 1h30m, max_bytes: 1GiB}
+rss: {enabled: false, faults_per_sample: 1}
 unwind: {max_table_bytes: 8192KiB}
 symbols:
   max_cache_bytes: 2MiB
@@ -72,6 +73,8 @@ log: {level: error}
   EXPECT_EQ(config->sampling.capture_hz, 999);
   EXPECT_EQ(config->history.max_age, std::chrono::minutes(90));
   EXPECT_EQ(config->history.max_bytes, uint64_t{1} << 30);
+  EXPECT_FALSE(config->rss.enabled);
+  EXPECT_EQ(config->rss.faults_per_sample, 1);
   EXPECT_EQ(config->unwind.max_table_bytes, uint64_t{8} << 20);
   EXPECT_EQ(config->symbols.max_cache_bytes, uint64_t{2} << 20);
   EXPECT_EQ(config->symbols.debug_roots,

@@ -92,6 +92,7 @@ void AggregateFold::AddRow(const RowKey& key, const Window::Cost& cost) {
 
 void AggregateFold::AddTotals(const Window::Row& row,
                               const Window::Cost& cost) {
+  aggregate_.records += 1;
   aggregate_.samples += cost.count;
   aggregate_.value += cost.value;
   if (cost.count > 0) {

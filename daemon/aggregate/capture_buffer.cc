@@ -32,7 +32,7 @@ void CaptureBuffer::NoteLost(uint32_t reason, int64_t count, BootTime time) {
 
 Aggregate CaptureBuffer::Finish(BootTime end, const AggregateFields& fields,
                                 int32_t only_tid) const {
-  AggregateFold fold(kAllTime, {.tid = only_tid}, fields);
+  AggregateFold fold({kAllTime.start, {end.ns + 1}}, {.tid = only_tid}, fields);
   {
     std::lock_guard lock(mutex_);
     fold.Add(window_);

@@ -28,8 +28,8 @@ class CaptureBuffer {
   // Samples of this capture that were lost on their way here.
   void NoteLost(uint32_t reason, int64_t count, BootTime time);
 
-  // All samples so far, whatever their time: the kernel half and the event's
-  // life have chosen them. May be asked more than once, with other fields.
+  // All samples and losses so far, up to `end`: those that are taken anyway go
+  // on coming. May be asked more than once, with other fields.
   Aggregate Finish(BootTime end, const AggregateFields& fields,
                    int32_t only_tid) const;
 

@@ -30,6 +30,16 @@ TEST(CaptureBuffer, MayBeFinishedTwiceWithOtherFields) {
   EXPECT_EQ(buffer.Finish({10}, {.tid = true}, 8).samples, 1);
 }
 
+TEST(CaptureBuffer, LeavesOutWhatCameWhenItWasOver) {
+  CaptureBuffer buffer({kSecond});
+  buffer.Append(SampleAt(2 * kSecond, 7, {FileFrame(2, 1)}));
+  buffer.Append(SampleAt(5 * kSecond, 7, {FileFrame(2, 1)}));
+  buffer.NoteLost(PPROFD_REASON_RING_FULL, 3, {4 * kSecond});
+  Aggregate aggregate = buffer.Finish({4 * kSecond}, {}, 0);
+  EXPECT_EQ(aggregate.samples, 1);
+  EXPECT_EQ(aggregate.lost[PPROFD_REASON_RING_FULL], 3);
+}
+
 TEST(CaptureBuffer, ShowsWhatItCouldNotHold) {
   CaptureBuffer buffer({0}, 64 << 10);
   constexpr int64_t kSamples = 20000;

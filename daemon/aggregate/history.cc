@@ -25,6 +25,8 @@ std::vector<T> Sorted(const absl::flat_hash_set<T>& set) {
 
 }  // namespace
 
+History::~History() { Count(Counter::history_bytes, -published_bytes_); }
+
 void History::Append(const Sample& sample) {
   std::lock_guard lock(mutex_);
   Observe(sample.time);
@@ -221,8 +223,12 @@ size_t History::TotalBytes() const {
   return total;
 }
 
-void History::PublishBytes() const {
-  GlobalCounters().Set(Counter::history_bytes, TotalBytes());
+// There are several histories: each adds what it grew by, also when that is
+// less than nothing.
+void History::PublishBytes() {
+  size_t bytes = TotalBytes();
+  Count(Counter::history_bytes, bytes - published_bytes_);
+  published_bytes_ = bytes;
 }
 
 }  // namespace pprofd

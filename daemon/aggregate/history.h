@@ -44,6 +44,7 @@ class History {
   };
 
   explicit History(const Options& options) : options_(options) {}
+  ~History();
   History(const History&) = delete;
   History& operator=(const History&) = delete;
 
@@ -80,7 +81,7 @@ class History {
   void EvictForSpace();
   void DropOldest();
   size_t TotalBytes() const;
-  void PublishBytes() const;
+  void PublishBytes();
   // Calls visit(const Window&) for every window, oldest first.
   template <typename Visitor>
   void ForEachWindow(Visitor visit) const;
@@ -96,6 +97,7 @@ class History {
   BootTime covered_to_;
   BootTime sealed_until_;  // no window before this is open
   int64_t samples_refused_ = 0;
+  size_t published_bytes_ = 0;  // as counted in history_bytes
 };
 
 }  // namespace pprofd

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -53,9 +54,50 @@ Result<MemoryMap> MapArray(int fd, size_t bytes) {
 // ring until it does.
 uint64_t WakeupBytes(uint32_t ring_bytes) { return ring_bytes / 8; }
 
+uint32_t NumberOf(ProfileKind kind) {
+  switch (kind) {
+    case ProfileKind::kCpu:
+      return PPROFD_KIND_CPU;
+    case ProfileKind::kHeap:
+    case ProfileKind::kAllocs:
+      return PPROFD_KIND_HEAP;
+    case ProfileKind::kRss:
+      return PPROFD_KIND_RSS;
+  }
+  return 0;
+}
+
+// The sum over all CPUs of one entry of a map of counters.
+uint64_t ReadCounter(const bpf_map* map, uint32_t index) {
+  int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) return 0;
+  std::vector<uint64_t> per_cpu(static_cast<size_t>(cpus));
+  if (bpf_map_lookup_elem(bpf_map__fd(map), &index, per_cpu.data()) != 0) {
+    return 0;
+  }
+  return std::accumulate(per_cpu.begin(), per_cpu.end(), uint64_t{0});
+}
+
 }  // namespace
 
+// A verifier that refuses the programs for page faults alone shall cost no
+// other kind its life.
 Result<std::unique_ptr<BpfProgram>> BpfProgram::Load(const Options& options) {
+  Result<std::unique_ptr<BpfProgram>> program = TryLoad(options);
+  if (program.ok() || options.faults_per_sample == 0) return program;
+  Options without = options;
+  without.faults_per_sample = 0;
+  Result<std::unique_ptr<BpfProgram>> others = TryLoad(without);
+  if (!others.ok()) return program;
+  (*others)->page_faults_ =
+      Status(StatusCode::kUnsupported,
+             "this kernel refuses the programs for page faults; run with "
+             "--log.level=debug to see why");
+  return others;
+}
+
+Result<std::unique_ptr<BpfProgram>> BpfProgram::TryLoad(
+    const Options& options) {
   libbpf_set_print(LogLibbpf);
   pprofd_programs_bpf* skeleton = pprofd_programs_bpf__open();
   if (skeleton == nullptr) {
@@ -69,6 +111,7 @@ Result<std::unique_ptr<BpfProgram>> BpfProgram::Load(const Options& options) {
     bpf_program__set_autoload(skeleton->progs.scan_modules, false);
   }
   program->ChooseHeapPrograms();
+  program->ChooseRssPrograms(options);
   if (options.wants_verifier_counts) program->AskForVerifierCounts();
   if (pprofd_programs_bpf__load(skeleton) != 0) {
     int error = errno;
@@ -105,6 +148,23 @@ void BpfProgram::ChooseHeapPrograms() {
   bpf_program__set_autoload(progs.heap_session, has_addresses);
   bpf_program__set_expected_attach_type(
       progs.heap_session, static_cast<bpf_attach_type>(kUprobeSession));
+}
+
+void BpfProgram::ChooseRssPrograms(const Options& options) {
+  bool is_wanted = options.faults_per_sample != 0;
+  if (is_wanted &&
+      (libbpf_find_vmlinux_btf_id("page_fault_user", BPF_TRACE_RAW_TP) <= 0 ||
+       libbpf_find_vmlinux_btf_id("page_fault_kernel", BPF_TRACE_RAW_TP) <=
+           0)) {
+    page_faults_ = Status(StatusCode::kUnsupported,
+                          "this kernel has no tracepoints for page faults");
+    is_wanted = false;
+  }
+  bpf_program__set_autoload(skeleton_->progs.rss_user, is_wanted);
+  bpf_program__set_autoload(skeleton_->progs.rss_kernel, is_wanted);
+  if (!is_wanted) return;
+  skeleton_->rodata->faults_per_sample = options.faults_per_sample;
+  skeleton_->rodata->page_bytes = static_cast<uint64_t>(getpagesize());
 }
 
 void BpfProgram::AskForVerifierCounts() {
@@ -177,6 +237,22 @@ Status BpfProgram::AttachProcessEvents() {
     }
     links_.push_back(link);
   }
+  return Status::Ok();
+}
+
+Status BpfProgram::AttachPageFaults() {
+  RETURN_IF_ERROR(page_faults_);
+  bpf_link* user = bpf_program__attach(skeleton_->progs.rss_user);
+  bpf_link* kernel = user == nullptr
+                         ? nullptr
+                         : bpf_program__attach(skeleton_->progs.rss_kernel);
+  if (kernel == nullptr) {
+    Status why = Status::FromErrno(errno, "cannot trace page faults");
+    bpf_link__destroy(user);
+    return why;
+  }
+  links_.push_back(user);
+  links_.push_back(kernel);
   return Status::Ok();
 }
 
@@ -331,14 +407,11 @@ CaptureSlots BpfProgram::capture_slots() {
 }
 
 uint64_t BpfProgram::ReadReason(uint32_t reason) const {
-  int cpus = libbpf_num_possible_cpus();
-  if (cpus <= 0) return 0;
-  std::vector<uint64_t> per_cpu(static_cast<size_t>(cpus));
-  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.reasons), &reason,
-                          per_cpu.data()) != 0) {
-    return 0;
-  }
-  return std::accumulate(per_cpu.begin(), per_cpu.end(), uint64_t{0});
+  return ReadCounter(skeleton_->maps.reasons, reason);
+}
+
+uint64_t BpfProgram::ReadLosses(ProfileKind kind) const {
+  return ReadCounter(skeleton_->maps.losses, NumberOf(kind));
 }
 
 std::vector<ProgramCost> BpfProgram::ReadCosts() const {

@@ -21,6 +21,7 @@
 #include "daemon/collector/capture_slots.h"
 #include "daemon/model/ids.h"
 #include "daemon/model/map_writer.h"
+#include "daemon/model/profile_kind.h"
 
 struct pprofd_programs_bpf;
 struct bpf_link;
@@ -42,6 +43,8 @@ class BpfProgram : public MapWriter {
  public:
   struct Options {
     uint32_t ring_bytes = 1 << 20;  // a power of two
+    // Page faults that one sample of them stands for; 0 = none is taken.
+    uint32_t faults_per_sample = 0;
     // Keep what the verifier counted; kernels before 5.16 tell it only while
     // loading.
     bool wants_verifier_counts = false;
@@ -55,6 +58,10 @@ class BpfProgram : public MapWriter {
   Status CheckVmaWalk();
   // Attaches the exec and exit tracepoints.
   Status AttachProcessEvents();
+  // Begins to sample page faults. Fails when this kernel has no tracepoints for
+  // them, or refused the programs; the other kinds are not concerned.
+  // REQUIRES: Options::faults_per_sample was not 0.
+  Status AttachPageFaults();
   // Gives a number to every file that is mapped executable now, with an event
   // for each. Unsupported before Linux 5.12; samples then find them one by one.
   Status ScanModules();
@@ -91,6 +98,8 @@ class BpfProgram : public MapWriter {
 
   // Losses and cuts that the kernel half has counted under a reason number.
   uint64_t ReadReason(uint32_t reason) const;
+  // Samples of a kind that the kernel half could not send.
+  uint64_t ReadLosses(ProfileKind kind) const;
   std::vector<ProgramCost> ReadCosts() const;
   // Start of the caller's vDSO as the kernel half sees it.
   uint64_t vdso_address() const { return vdso_address_; }
@@ -107,7 +116,9 @@ class BpfProgram : public MapWriter {
 
  private:
   explicit BpfProgram(pprofd_programs_bpf* skeleton) : skeleton_(skeleton) {}
+  static Result<std::unique_ptr<BpfProgram>> TryLoad(const Options& options);
   void ChooseHeapPrograms();
+  void ChooseRssPrograms(const Options& options);
   void AskForVerifierCounts();
   void BumpModulesVersion();
   Result<std::pair<uint64_t, uint64_t>> FindOwnMapping(uint64_t address);
@@ -118,6 +129,7 @@ class BpfProgram : public MapWriter {
   std::vector<UniqueFd> chunk_fds_;
   std::vector<MemoryMap> chunks_;
   MemoryMap rules_;
+  Status page_faults_;  // why they cannot be sampled
   std::mutex heap_mutex_;
   bool follows_forks_ = false;  // guarded by heap_mutex_
   std::mutex numbers_mutex_;

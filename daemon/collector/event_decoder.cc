@@ -100,6 +100,9 @@ bool ReadValues(const pprofd_sample& from, Sample& sample) {
       sample.kind = ProfileKind::kCpu;
       sample.is_capture = from.capture != 0;
       return true;
+    case PPROFD_KIND_RSS:
+      sample.kind = ProfileKind::kRss;
+      return sample.count > 0 && sample.value > 0;
     case PPROFD_KIND_HEAP:
       sample.kind = ProfileKind::kHeap;
       sample.tracking = from.capture;

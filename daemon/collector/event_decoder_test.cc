@@ -229,5 +229,27 @@ TEST(EventDecoder, ReadsThePathFromTheEndOfItsField) {
   EXPECT_FALSE(DecodeNewModule(EventBytes().Add(event).Finish()).has_value());
 }
 
+TEST(EventDecoder, APageFaultStandsForSeveral) {
+  pprofd_sample header = SampleHeader();
+  header.kind = PPROFD_KIND_RSS;
+  header.value[0] = 128;
+  header.value[1] = 128 * 4096;
+  auto sample = Decode(EventBytes().Add(header).Finish());
+  ASSERT_TRUE(sample.has_value());
+  EXPECT_EQ(sample->kind, ProfileKind::kRss);
+  EXPECT_FALSE(sample->is_capture);
+  EXPECT_EQ(sample->count, 128);
+  EXPECT_EQ(sample->value, 128 * 4096);
+}
+
+TEST(EventDecoder, RefusesAPageFaultThatStandsForNone) {
+  pprofd_sample header = SampleHeader();
+  header.kind = PPROFD_KIND_RSS;
+  header.value[0] = 0;
+  EXPECT_FALSE(Decode(EventBytes().Add(header).Finish()).has_value());
+  header.value[0] = UINT64_MAX;
+  EXPECT_FALSE(Decode(EventBytes().Add(header).Finish()).has_value());
+}
+
 }  // namespace
 }  // namespace pprofd

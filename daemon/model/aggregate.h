@@ -36,6 +36,7 @@ struct Aggregate {
   std::vector<AggregateRow> rows;
   // Distinct stacks, leaf first: kernel frames, user frames, reason frame.
   std::vector<std::vector<Frame>> stacks;
+  int64_t records = 0;  // samples taken, each of which may stand for several
   // Totals over the rows.
   int64_t samples = 0;
   int64_t value = 0;

@@ -112,6 +112,7 @@ struct HeapFacts {
   std::string problem;      // why they cannot
   uint64_t functions = 0;   // to be probed
   bool is_stepped = false;  // some of them at the cost of single steps
+  bool has_rss = false;     // the picture that needs no allocator
 };
 
 struct KernelFacts {

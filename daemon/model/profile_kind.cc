@@ -5,6 +5,7 @@ namespace {
 
 constexpr ValueType kCpuTypes[] = {{"samples", "count"},
                                    {"cpu", "nanoseconds"}};
+constexpr ValueType kRssTypes[] = {{"faults", "count"}, {"rss", "bytes"}};
 constexpr ValueType kHeapTypes[] = {{"alloc_objects", "count"},
                                     {"alloc_space", "bytes"},
                                     {"inuse_objects", "count"},
@@ -20,16 +21,28 @@ constexpr std::string_view kAllocatorFrames =
 
 // In the order of ProfileKind.
 constexpr ProfileKindInfo kKinds[] = {
-    {"profile", kCpuTypes, {"cpu", "nanoseconds"}, "", ""},
-    {"heap", kHeapTypes, {"space", "bytes"}, "", kAllocatorFrames},
-    {"allocs", kHeapTypes, {"space", "bytes"}, "alloc_space", kAllocatorFrames},
+    {"profile", kCpuTypes, {"cpu", "nanoseconds"}, "", "", 3},
+    {"heap", kHeapTypes, {"space", "bytes"}, "", kAllocatorFrames, 0},
+    {"allocs",
+     kHeapTypes,
+     {"space", "bytes"},
+     "alloc_space",
+     kAllocatorFrames,
+     0},
+    {"rss", kRssTypes, {"rss", "bytes"}, "", "", 1},
 };
 static_assert(std::size(kKinds) == kProfileKinds);
+
+constexpr ProfileKind kAll[] = {ProfileKind::kCpu, ProfileKind::kHeap,
+                                ProfileKind::kAllocs, ProfileKind::kRss};
+static_assert(std::size(kAll) == kProfileKinds);
 
 }  // namespace
 
 const ProfileKindInfo& Describe(ProfileKind kind) {
   return kKinds[static_cast<size_t>(kind)];
 }
+
+std::span<const ProfileKind> ProfileKinds() { return kAll; }
 
 }  // namespace pprofd

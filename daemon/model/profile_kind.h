@@ -14,8 +14,8 @@
 
 namespace pprofd {
 
-enum class ProfileKind : uint8_t { kCpu, kHeap, kAllocs };
-inline constexpr size_t kProfileKinds = 3;
+enum class ProfileKind : uint8_t { kCpu, kHeap, kAllocs, kRss };
+inline constexpr size_t kProfileKinds = 4;
 
 // One number per value type of a kind; the rest is 0.
 inline constexpr size_t kMaxValueTypes = 4;
@@ -33,9 +33,15 @@ struct ProfileKindInfo {
   std::string_view default_sample_type;  // "" = the last one
   // Frames that a viewer leaves out, with what they called: see profile.proto.
   std::string_view drop_frames;
+  // Samples are taken of every process all the time and kept as its history,
+  // which gets so many parts of the memory for all of them; 0 = they are not.
+  uint32_t history_parts = 0;
 };
 
 const ProfileKindInfo& Describe(ProfileKind kind);
+
+// All of them, in order.
+std::span<const ProfileKind> ProfileKinds();
 
 }  // namespace pprofd
 

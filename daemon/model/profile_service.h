@@ -6,6 +6,7 @@
 #ifndef DAEMON_MODEL_PROFILE_SERVICE_H_
 #define DAEMON_MODEL_PROFILE_SERVICE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,8 +31,9 @@ struct ProcessRow {
   double cpu_percent = 0;  // sampled, over the last 10 s; 100 = one CPU
   uint32_t threads = 0;
   bool is_kernel_thread = false;
-  bool exited = false;        // still in history
-  uint64_t heap_records = 0;  // stacks of sampled blocks, 0 = not tracked
+  bool exited = false;  // still in history
+  // By kind: what Go counts on its index page, stacks known.
+  std::array<uint64_t, kProfileKinds> records{};
 };
 
 struct NamedCount {
@@ -53,7 +55,7 @@ struct ProcessDiagnostics {
 };
 
 enum class DemangleStyle { kNone, kShort, kTemplates, kFull };
-enum class ProfileFormat { kPprof, kCollapsed };
+enum class ProfileFormat { kPprof, kCollapsed, kText };
 
 struct RenderOptions {
   ProfileFormat format = ProfileFormat::kPprof;
@@ -65,7 +67,7 @@ struct RenderOptions {
 };
 
 struct EncodedProfile {
-  std::string body;  // gzip of profile.proto, or text for kCollapsed
+  std::string body;  // gzip of profile.proto, or text for other formats
   bool process_exited = false;
 };
 
@@ -76,8 +78,9 @@ class Capture {
 };
 
 struct CaptureRequest {
-  int32_t pid = 0;  // 0 = the whole host
-  uint32_t hz = 99;
+  ProfileKind kind = ProfileKind::kCpu;  // one with a history
+  int32_t pid = 0;                       // 0 = the whole host
+  uint32_t hz = 99;                      // of kCpu
 };
 
 // Allocations of a process that are being sampled; they go on being so for a
@@ -110,8 +113,9 @@ struct HeapView {
 };
 
 struct HistoryRequest {
-  int32_t pid = 0;  // 0 = the whole host
-  WallTime from;
+  ProfileKind kind = ProfileKind::kCpu;  // one with a history
+  int32_t pid = 0;                       // 0 = the whole host
+  WallTime from;                         // 0 = as far back as there is
   WallTime to;
 };
 
@@ -143,7 +147,8 @@ class ProfileService {
   // Blocks.
   virtual Result<EncodedProfile> FinishCapture(
       std::unique_ptr<Capture> capture, const RenderOptions& options) = 0;
-  // The past, answered at once. NotFound: nothing known of pid. Blocks.
+  // The past, answered at once. NotFound: nothing known of pid. Unsupported:
+  // nothing of the kind is sampled. Blocks.
   virtual Result<EncodedProfile> QueryHistory(const HistoryRequest& request,
                                               const RenderOptions& options) = 0;
 

@@ -55,7 +55,7 @@ struct Sample {
   int32_t tid = 0;
   uint32_t cpu = 0;
   bool is_capture = false;  // by the event of a capture, else always on
-  int64_t count = 1;        // samples this stands for
+  int64_t count = 1;        // samples or faults this stands for
   int64_t value = 0;        // what this stands for: CPU time in ns, bytes
   uint32_t tracking = 0;    // heap: its number
   int64_t period = 0;       // heap: mean bytes between samples

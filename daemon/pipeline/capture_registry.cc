@@ -18,7 +18,10 @@ void CaptureRegistry::Remove(
 void CaptureRegistry::Deliver(const Sample& sample) {
   std::lock_guard lock(mutex_);
   for (const auto& target : targets_) {
-    if (target->period_ns == sample.value && sample.time >= target->start &&
+    bool is_of_event =
+        sample.kind != ProfileKind::kCpu || target->period_ns == sample.value;
+    if (target->kind == sample.kind && is_of_event &&
+        sample.time >= target->start &&
         (!target->process || *target->process == sample.process)) {
       target->buffer->Append(sample);
     }

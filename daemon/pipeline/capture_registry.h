@@ -1,6 +1,8 @@
 // CaptureRegistry: which samples belong to which waiting query.
 //
 // Several queries may share the samples of one event; each has its own buffer.
+// CPU time has events for captures; of the other kinds the samples that are
+// taken anyway serve.
 // Owns: shares of the buffers. Borrows: nothing.
 // Thread: locks itself (mutex_); the reader and process threads deliver.
 // Bound: as many as CpuSampler lets begin.
@@ -20,8 +22,9 @@ namespace pprofd {
 
 // What one query waits for.
 struct CaptureTarget {
+  ProfileKind kind = ProfileKind::kCpu;
   std::optional<ProcessKey> process;  // nothing = the whole host
-  int64_t period_ns = 0;
+  int64_t period_ns = 0;              // of kCpu
   BootTime start;
   std::shared_ptr<CaptureBuffer> buffer;
 };
@@ -31,7 +34,7 @@ class CaptureRegistry {
   void Add(std::shared_ptr<const CaptureTarget> target);
   void Remove(const std::shared_ptr<const CaptureTarget>& target);
 
-  // Appends a sample of a capture event to every query it belongs to.
+  // Appends a sample to every query it belongs to.
   void Deliver(const Sample& sample);
 
   // What waiting queries will need to describe.

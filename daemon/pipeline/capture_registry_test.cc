@@ -53,6 +53,23 @@ TEST(CaptureRegistry, KeepsRatesApart) {
   EXPECT_EQ(Samples(*target), 0);
 }
 
+TEST(CaptureRegistry, KeepsKindsApart) {
+  CaptureRegistry registry;
+  auto cpu = Target(ProcessKey{7, 1});
+  auto rss = Target(ProcessKey{7, 1});
+  rss->kind = ProfileKind::kRss;
+  registry.Add(cpu);
+  registry.Add(rss);
+  Sample fault = CaptureSample({7, 1}, 200, kPeriod);
+  fault.kind = ProfileKind::kRss;
+  registry.Deliver(fault);
+  EXPECT_EQ(Samples(*cpu), 0);
+  EXPECT_EQ(Samples(*rss), 1);
+  registry.Deliver(CaptureSample({7, 1}, 200, kPeriod));
+  EXPECT_EQ(Samples(*cpu), 1);
+  EXPECT_EQ(Samples(*rss), 1);
+}
+
 TEST(CaptureRegistry, TellsAReusedPidApart) {
   CaptureRegistry registry;
   auto target = Target(ProcessKey{7, 1});

@@ -1,11 +1,8 @@
 #include "daemon/pipeline/local_profile_service.h"
 
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "daemon/base/memory_policy.h"
 #include "daemon/base/telemetry.h"
@@ -86,61 +83,23 @@ std::string LowerCase(std::string text) {
 
 }  // namespace
 
-// A running query: its event, its buffer, and its process's pidfd.
-class LocalProfileService::LocalCapture : public Capture {
- public:
-  LocalCapture(const Parts& parts, int32_t pid,
-               std::shared_ptr<const CaptureTarget> target, UniqueFd pidfd)
-      : parts_(parts),
-        pid_(pid),
-        target_(std::move(target)),
-        pidfd_(std::move(pidfd)) {}
-  ~LocalCapture() override {
-    StopSampling();
-    parts_.captures.Remove(target_);
-  }
-
-  Status StartSampling() {
-    parts_.captures.Add(target_);
-    is_sampling_ = true;
-    return parts_.sampler.BeginCapture(pid_, period_ns());
-  }
-  void StopSampling() {
-    if (!std::exchange(is_sampling_, false)) return;
-    parts_.sampler.EndCapture(pid_, period_ns());
-  }
-  bool TargetExited() const {
-    pollfd event = {pidfd_.get(), POLLIN, 0};
-    return pidfd_ && poll(&event, 1, 0) > 0;
-  }
-
-  const CaptureTarget& target() const { return *target_; }
-  uint64_t period_ns() const {
-    return static_cast<uint64_t>(target_->period_ns);
-  }
-  uint64_t ring_losses_before = 0;
-
- private:
-  const Parts& parts_;
-  const int32_t pid_;
-  const std::shared_ptr<const CaptureTarget> target_;
-  const UniqueFd pidfd_;  // null for the whole host
-  bool is_sampling_ = false;
-};
-
 LocalProfileService::LocalProfileService(const Parts& parts)
     : parts_(parts),
       host_([] {
         HostInfo host = ReadHostInfo();
         return fmt::format("host={} kernel={}", host.name, host.kernel_release);
       }()),
+      samples_({parts.program, parts.sampler, parts.histories, parts.captures,
+                parts.coverage, parts.processes, parts.renderer, parts.catch_up,
+                parts.clock, parts.collections, host_}),
       heap_({parts.heap, parts.processes, parts.renderer, parts.clock, host_}) {
 }
 
 std::string LocalProfileService::HostDescription() { return host_; }
 
 std::vector<ProcessRow> LocalProfileService::ListProcesses() {
-  History::CpuUsage usage = parts_.history.RecentCpu(kRecentCpuNs);
+  History::CpuUsage usage =
+      parts_.histories.Of(ProfileKind::kCpu).RecentCpu(kRecentCpuNs);
   std::vector<ProcessRow> rows;
   std::vector<ProcessKey> alive;
   for (int32_t pid : ListPids()) {
@@ -151,7 +110,7 @@ std::vector<ProcessRow> LocalProfileService::ListProcesses() {
     alive.push_back(dir->key());
   }
   // Those that ended are worth a row while history has samples of them.
-  for (const ProcessKey& key : parts_.history.Processes()) {
+  for (const ProcessKey& key : parts_.histories.Processes()) {
     if (std::binary_search(alive.begin(), alive.end(), key)) continue;
     std::optional<ProcessInfo> info = parts_.processes.Find(key);
     if (!info) continue;
@@ -162,19 +121,43 @@ std::vector<ProcessRow> LocalProfileService::ListProcesses() {
 }
 
 Result<ProcessRow> LocalProfileService::DescribeProcess(int32_t pid) {
-  History::CpuUsage usage = parts_.history.RecentCpu(kRecentCpuNs);
+  History::CpuUsage usage =
+      parts_.histories.Of(ProfileKind::kCpu).RecentCpu(kRecentCpuNs);
   Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, pid);
   if (dir.ok()) {
     ProcessRow row = RowOf(*dir);
     row.cpu_percent = CpuPercent(usage, dir->key());
-    row.heap_records = heap_.CountRecords(pid);
+    row.records = CountRecords(dir->key());
     return row;
   }
   std::optional<ProcessInfo> info = parts_.processes.FindByPid(pid);
   if (!info) return NoSuchProcess(pid);
   ProcessRow row = RowOf(*info);
   row.cpu_percent = CpuPercent(usage, info->key);
+  row.records = CountRecords(info->key);
   return row;
+}
+
+// Of CPU profiles Go counts none.
+std::array<uint64_t, kProfileKinds> LocalProfileService::CountRecords(
+    const ProcessKey& key) const {
+  std::array<uint64_t, kProfileKinds> records{};
+  for (ProfileKind kind : ProfileKinds()) {
+    uint64_t& count = records[static_cast<size_t>(kind)];
+    if (kind == ProfileKind::kHeap || kind == ProfileKind::kAllocs) {
+      count = heap_.CountRecords(key.pid);
+    } else if (kind != ProfileKind::kCpu) {
+      count = samples_.CountStacks(kind, key);
+    }
+  }
+  return records;
+}
+
+bool LocalProfileService::HasRss(int32_t pid) const {
+  constexpr auto kRss = static_cast<size_t>(ProfileKind::kRss);
+  if (!parts_.collections[kRss].problem.empty()) return false;
+  Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, pid);
+  return dir.ok() && !dir->IsKernelThread();
 }
 
 Result<std::string> LocalProfileService::CommandLine(int32_t pid) {
@@ -217,6 +200,7 @@ Result<ProcessDiagnostics> LocalProfileService::DiagnoseProcess(int32_t pid) {
 Result<ProcessExplanation> LocalProfileService::ExplainProcess(int32_t pid) {
   parts_.catch_up();
   Result<ProcessExplanation> explanation = parts_.explainer.Explain(pid);
+  if (explanation.ok()) explanation->heap.has_rss = HasRss(pid);
   ReturnFreeMemory();
   return explanation;
 }
@@ -241,145 +225,36 @@ std::vector<NamedCount> LocalProfileService::HostCounters() {
   return counts;
 }
 
-uint64_t LocalProfileService::RingLosses() const {
-  return parts_.program.ReadReason(PPROFD_REASON_RING_FULL);
-}
-
 Result<std::unique_ptr<Capture>> LocalProfileService::StartCapture(
     const CaptureRequest& request) {
-  auto target = std::make_shared<CaptureTarget>();
-  UniqueFd pidfd;
-  if (request.pid != 0) {
-    Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, request.pid);
-    if (!dir.ok() || dir->stat().has_exited()) {
-      return NoSuchProcess(request.pid);
-    }
-    target->process = dir->key();
-    pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, request.pid, 0)));
-  }
-  target->period_ns = 1'000'000'000 / static_cast<int64_t>(request.hz);
-  target->start = parts_.clock.Boot();
-  target->buffer = std::make_shared<CaptureBuffer>(target->start);
-  auto capture = std::make_unique<LocalCapture>(parts_, request.pid, target,
-                                                std::move(pidfd));
-  capture->ring_losses_before = RingLosses();
-  RETURN_IF_ERROR(capture->StartSampling());
-  return std::unique_ptr<Capture>(std::move(capture));
+  return samples_.StartCapture(request);
 }
 
 bool LocalProfileService::TargetExited(const Capture& capture) {
-  return static_cast<const LocalCapture&>(capture).TargetExited();
-}
-
-std::vector<std::string> LocalProfileService::DescribeCollection(
-    const std::optional<ProcessKey>& process, const std::string& how,
-    const Aggregate& aggregate) const {
-  std::vector<std::string> comments;
-  if (process) {
-    std::optional<ProcessInfo> info = parts_.processes.Find(*process);
-    comments.push_back(fmt::format("pid {} comm={} exe={}", process->pid,
-                                   info ? info->comm : "",
-                                   info ? info->exe : ""));
-  }
-  comments.push_back(host_);
-  comments.push_back(how);
-  if (process) {
-    if (auto coverage = parts_.coverage.Find(*process)) {
-      Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, *process);
-      if (dir.ok()) {
-        comments.push_back(fmt::format(
-            "coverage: sampled {:.2f} s of {:.2f} s CPU time since sampling "
-            "of this process began",
-            static_cast<double>(coverage->sampled_ns) / 1e9,
-            static_cast<double>(dir->stat().cpu_time_ns -
-                                coverage->baseline_ns) /
-                1e9));
-      }
-    }
-  }
-  if (aggregate.samples < 20) {
-    comments.push_back(
-        fmt::format("few samples ({}): shares are coarse", aggregate.samples));
-  }
-  return comments;
+  return samples_.TargetExited(capture);
 }
 
 Result<EncodedProfile> LocalProfileService::FinishCapture(
     std::unique_ptr<Capture> capture, const RenderOptions& options) {
-  auto& local = static_cast<LocalCapture&>(*capture);
-  local.StopSampling();
-  BootTime end = parts_.clock.Boot();
-  bool exited = local.TargetExited();
-  parts_.catch_up();
-  const CaptureTarget& target = local.target();
-  uint64_t lost = RingLosses() - local.ring_losses_before;
-  if (lost > 0) {
-    target.buffer->NoteLost(PPROFD_REASON_RING_FULL, static_cast<int64_t>(lost),
-                            end);
-  }
-  Aggregate aggregate =
-      target.buffer->Finish(end, FieldsFor(options), options.only_tid);
-  std::vector<std::string> comments =
-      DescribeCollection(target.process,
-                         fmt::format("perf cpu-clock {} Hz, waiting query",
-                                     1'000'000'000 / target.period_ns),
-                         aggregate);
-  if (exited) comments.push_back("the process exited during the capture");
-  Result<EncodedProfile> profile =
-      parts_.renderer.Render(aggregate,
-                             {.process = target.process,
-                              .period = target.period_ns,
-                              .moment = {},
-                              .comments = std::move(comments)},
-                             options);
-  if (profile.ok()) profile->process_exited = exited;
-  return profile;
+  return samples_.FinishCapture(std::move(capture), options);
 }
 
 Result<EncodedProfile> LocalProfileService::QueryHistory(
     const HistoryRequest& request, const RenderOptions& options) {
-  std::optional<ProcessKey> process;
-  parts_.catch_up();
-  if (request.pid != 0) {
-    if (auto info = parts_.processes.FindByPid(request.pid)) {
-      process = info->key;
-    } else if (auto dir = ProcessDir::Open(kProcRoot, request.pid); dir.ok()) {
-      process = dir->key();
-    } else {
-      return NoSuchProcess(request.pid);
-    }
-  }
-  SampleFilter filter;
-  filter.tid = options.only_tid;
-  if (process) {
-    filter.pid = process->pid;
-    filter.start_ticks = process->start_ticks;
-  }
-  BootTime from = parts_.clock.ToBoot(request.from);
-  BootTime to = std::min(parts_.clock.ToBoot(request.to), parts_.clock.Boot());
-  Aggregate aggregate =
-      parts_.history.Query(from, to, filter, FieldsFor(options));
-  std::vector<std::string> comments = DescribeCollection(
-      process,
-      fmt::format("perf cpu-clock {} Hz, always on, from history",
-                  1'000'000'000 / parts_.always_on_period_ns),
-      aggregate);
-  if (aggregate.start > from) {
-    comments.push_back(
-        fmt::format("history begins {:.1f} s after the time asked for",
-                    static_cast<double>(aggregate.start.ns - from.ns) / 1e9));
-  }
-  return parts_.renderer.Render(aggregate,
-                                {.process = process,
-                                 .period = parts_.always_on_period_ns,
-                                 .moment = {},
-                                 .comments = std::move(comments)},
-                                options);
+  return samples_.QueryHistory(request, options);
 }
 
 Result<std::unique_ptr<HeapWatch>> LocalProfileService::WatchHeap(
     const HeapRequest& request) {
-  return heap_.Watch(request);
+  Result<std::unique_ptr<HeapWatch>> watch = heap_.Watch(request);
+  if (watch.ok() || watch.status().code() != StatusCode::kUnsupported ||
+      !HasRss(request.pid)) {
+    return watch;
+  }
+  return Status(StatusCode::kUnsupported,
+                fmt::format("{}; /debug/pprof/rss?pid={} shows what touches "
+                            "memory first",
+                            watch.status().message(), request.pid));
 }
 
 bool LocalProfileService::TargetExited(const HeapWatch& watch) {

@@ -5,22 +5,24 @@
 #ifndef DAEMON_PIPELINE_LOCAL_PROFILE_SERVICE_H_
 #define DAEMON_PIPELINE_LOCAL_PROFILE_SERVICE_H_
 
+#include <array>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "daemon/aggregate/history.h"
+#include "daemon/aggregate/histories.h"
 #include "daemon/collector/bpf_program.h"
 #include "daemon/collector/cpu_sampler.h"
 #include "daemon/model/profile_service.h"
 #include "daemon/pipeline/capture_registry.h"
+#include "daemon/pipeline/collection.h"
 #include "daemon/pipeline/coverage_table.h"
 #include "daemon/pipeline/heap_service.h"
 #include "daemon/pipeline/process_explainer.h"
 #include "daemon/pipeline/profile_renderer.h"
+#include "daemon/pipeline/sample_service.h"
 
 namespace pprofd {
 
@@ -29,7 +31,7 @@ class LocalProfileService : public ProfileService {
   struct Parts {
     BpfProgram& program;
     CpuSampler& sampler;
-    History& history;
+    Histories& histories;
     CaptureRegistry& captures;
     CoverageTable& coverage;
     ProcessTable& processes;
@@ -39,7 +41,7 @@ class LocalProfileService : public ProfileService {
     // Returns when everything sampled before has reached history and captures.
     std::function<void()> catch_up;
     const Clock& clock;
-    int64_t always_on_period_ns = 0;
+    const Collections& collections;
   };
   explicit LocalProfileService(const Parts& parts);
 
@@ -67,15 +69,13 @@ class LocalProfileService : public ProfileService {
   std::string HostDescription() override;
 
  private:
-  class LocalCapture;
-
-  std::vector<std::string> DescribeCollection(
-      const std::optional<ProcessKey>& process, const std::string& how,
-      const Aggregate& aggregate) const;
-  uint64_t RingLosses() const;
+  std::array<uint64_t, kProfileKinds> CountRecords(const ProcessKey& key) const;
+  // Whether rss tells something of it.
+  bool HasRss(int32_t pid) const;
 
   const Parts parts_;
   const std::string host_;
+  SampleService samples_;
   HeapService heap_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <bit>
 #include <boost/asio/io_context.hpp>
@@ -63,15 +64,16 @@ class Pipeline::Impl {
  public:
   explicit Impl(const Config& config)
       : config_(config),
-        history_({.max_age_ns =
-                      std::chrono::nanoseconds(config.history.max_age).count(),
-                  .max_bytes = config.history.max_bytes}),
+        histories_(
+            {.max_age_ns =
+                 std::chrono::nanoseconds(config.history.max_age).count(),
+             .max_bytes = config.history.max_bytes}),
         modules_(ModuleTable::Options{}),
         processes_(ProcessTable::Options{}, &modules_),
         symbol_cache_(
             OpenSymbolCache({.path = config.symbols.cache_folder,
                              .max_bytes = config.symbols.cache_bytes})),
-        router_({history_, captures_, coverage_, processes_}) {}
+        router_({histories_, captures_, coverage_, processes_}) {}
 
   ~Impl() {
     if (http_) http_->Stop();
@@ -93,17 +95,24 @@ class Pipeline::Impl {
   Status StartSymbolizers();
   Status Listen();
   Status StartSampling();
+  void StartPageFaults();
   void NoteCpuTimeSoFar();
   void CatchUp();
   void KeepHouse();
+  void BookLosses(BootTime now);
   absl::flat_hash_set<ModuleId> ModulesInUse() const;
   int64_t always_on_period_ns() const {
     return 1'000'000'000 / config_.sampling.hz;
   }
+  // 0: page faults are not sampled.
+  uint32_t faults_per_sample() const {
+    if (!config_.rss.enabled) return 0;
+    return static_cast<uint32_t>(config_.rss.faults_per_sample);
+  }
 
   const Config config_;
   SystemClock clock_;
-  History history_;
+  Histories histories_;
   CaptureRegistry captures_;
   CoverageTable coverage_;
   ModuleTable modules_;
@@ -125,18 +134,22 @@ class Pipeline::Impl {
   std::unique_ptr<HeapManager> heap_;
   std::unique_ptr<EventReader> reader_;
   std::unique_ptr<ProcessExplainer> explainer_;
+  Collections collections_;  // complete before it is asked for
   std::unique_ptr<LocalProfileService> service_;
   boost::asio::io_context io_{1};
   std::unique_ptr<Handlers> handlers_;
   std::unique_ptr<HttpServer> http_;
-  uint64_t ring_losses_ = 0;  // process thread: already booked to history
+  // Process thread: by kind, already booked to history.
+  std::array<uint64_t, kProfileKinds> losses_{};
 };
 
 Status Pipeline::Impl::Start(Use use) {
   RETURN_IF_ERROR(CheckKernel());
   RaiseLimit(RLIMIT_NOFILE);
   LiftMemlockLimit();
-  ASSIGN_OR_RETURN(program_, BpfProgram::Load({.ring_bytes = RingBytes()}));
+  ASSIGN_OR_RETURN(
+      program_, BpfProgram::Load({.ring_bytes = RingBytes(),
+                                  .faults_per_sample = faults_per_sample()}));
   RETURN_IF_ERROR(program_->CheckVmaWalk());
   RETURN_IF_ERROR(StartDebuginfod());
   RETURN_IF_ERROR(StartSymbolizers());
@@ -155,10 +168,7 @@ Status Pipeline::Impl::Start(Use use) {
       HeapManager::Parts{
           *heap_probes_, *preload_probes_, *name_symbolizer_, clock_,
           [this] { CatchUp(); },
-          [this] {
-            return program_->ReadReason(PPROFD_REASON_RING_FULL) +
-                   program_->ReadReason(PPROFD_REASON_SCRATCH_MISSING);
-          }},
+          [this] { return program_->ReadLosses(ProfileKind::kHeap); }},
       HeapManager::Options{
           .budget_cpus = config_.heap.budget_percent / 100.0,
           .period_bytes = config_.heap.period,
@@ -171,12 +181,12 @@ Status Pipeline::Impl::Start(Use use) {
   router_.SetHeap(heap_.get());
   reader_ = std::make_unique<EventReader>(program_->ring_fd(), router_);
   explainer_ = std::make_unique<ProcessExplainer>(ProcessExplainer::Parts{
-      *worker_, history_, modules_, processes_, *name_symbolizer_,
-      kernel_symbols_, clock_, debuginfod_.get()});
+      *worker_, histories_.Of(ProfileKind::kCpu), modules_, processes_,
+      *name_symbolizer_, kernel_symbols_, clock_, debuginfod_.get()});
   service_ = std::make_unique<LocalProfileService>(LocalProfileService::Parts{
-      *program_, *sampler_, history_, captures_, coverage_, processes_,
+      *program_, *sampler_, histories_, captures_, coverage_, processes_,
       *renderer_, *explainer_, *heap_, [this] { CatchUp(); }, clock_,
-      always_on_period_ns()});
+      collections_});
   if (use == Use::kServe) RETURN_IF_ERROR(Listen());
   return StartSampling();
 }
@@ -257,11 +267,38 @@ Status Pipeline::Impl::StartSampling() {
   NoteCpuTimeSoFar();
   RETURN_IF_ERROR(
       sampler_->Start(static_cast<uint64_t>(always_on_period_ns())));
+  collections_[static_cast<size_t>(ProfileKind::kCpu)] = {
+      .period = always_on_period_ns(),
+      .how = fmt::format("perf cpu-clock {} Hz", config_.sampling.hz),
+      .limits = {},
+      .problem = {}};
+  StartPageFaults();
   Status scan = program_->ScanModules();
   if (!scan.ok()) {
     spdlog::info("tables are built at first sight: {}", scan.message());
   }
   return Status::Ok();
+}
+
+// Without it the other kinds go on.
+void Pipeline::Impl::StartPageFaults() {
+  Collection& rss = collections_[static_cast<size_t>(ProfileKind::kRss)];
+  rss.period = faults_per_sample() * int64_t{getpagesize()};
+  rss.how = fmt::format("page faults on pages not present, one of {} sampled",
+                        config_.rss.faults_per_sample);
+  rss.limits = {
+      fmt::format("rss: an estimate of growth by first touch, {} bytes a "
+                  "fault; a fault may map more (huge pages, files read "
+                  "ahead), and memory given back is not seen",
+                  getpagesize())};
+  if (!config_.rss.enabled) {
+    rss.problem = "rss.enabled is false";
+    return;
+  }
+  Status status = program_->AttachPageFaults();
+  if (status.ok()) return;
+  rss.problem = status.message();
+  spdlog::warn("page faults are not sampled: {}", status.message());
 }
 
 void Pipeline::Impl::NoteCpuTimeSoFar() {
@@ -283,13 +320,8 @@ void Pipeline::Impl::KeepHouse() {
   BootTime now = clock_.Boot();
   program_->RefillNumbers();
   sampler_->FollowCpus();
-  history_.Advance(now);
-  uint64_t losses = program_->ReadReason(PPROFD_REASON_RING_FULL);
-  if (losses > ring_losses_) {
-    history_.NoteLost(PPROFD_REASON_RING_FULL,
-                      static_cast<int64_t>(losses - ring_losses_), now);
-    ring_losses_ = losses;
-  }
+  histories_.Advance(now);
+  BookLosses(now);
   int64_t horizon_ns =
       std::chrono::nanoseconds(config_.history.max_age).count();
   if (processes_.Expire(now, horizon_ns) > 0) {
@@ -302,9 +334,21 @@ void Pipeline::Impl::KeepHouse() {
       name_symbolizer_->cache_bytes() + kernel_symbols_.bytes());
 }
 
+void Pipeline::Impl::BookLosses(BootTime now) {
+  for (ProfileKind kind : ProfileKinds()) {
+    if (Describe(kind).history_parts == 0) continue;
+    uint64_t losses = program_->ReadLosses(kind);
+    uint64_t& booked = losses_[static_cast<size_t>(kind)];
+    if (losses == booked) continue;
+    histories_.Of(kind).NoteLost(PPROFD_REASON_RING_FULL,
+                                 static_cast<int64_t>(losses - booked), now);
+    booked = losses;
+  }
+}
+
 absl::flat_hash_set<ModuleId> Pipeline::Impl::ModulesInUse() const {
   absl::flat_hash_set<ModuleId> modules;
-  for (ModuleId id : history_.ModulesInUse()) modules.insert(id);
+  for (ModuleId id : histories_.ModulesInUse()) modules.insert(id);
   for (ModuleId id : captures_.ModulesInUse()) modules.insert(id);
   for (ModuleId id : heap_->ModulesInUse()) modules.insert(id);
   return modules;
@@ -337,6 +381,7 @@ Result<std::vector<ProgramCost>> CheckPrograms() {
   LiftMemlockLimit();
   ASSIGN_OR_RETURN(std::unique_ptr<BpfProgram> program,
                    BpfProgram::Load({.ring_bytes = RingBytes(),
+                                     .faults_per_sample = 128,
                                      .wants_verifier_counts = true}));
   RETURN_IF_ERROR(program->CheckVmaWalk());
   return program->ReadCosts();

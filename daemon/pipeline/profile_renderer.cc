@@ -5,8 +5,10 @@
 
 #include "daemon/base/memory_policy.h"
 #include "daemon/process/jit_dump_file.h"
+#include "daemon/process/memory_stats.h"
 #include "daemon/process/perf_map_file.h"
 #include "daemon/profile/collapsed_encoder.h"
+#include "daemon/profile/growth_text_encoder.h"
 #include "daemon/profile/pprof_encoder.h"
 
 namespace pprofd {
@@ -15,6 +17,15 @@ namespace {
 // Clients wait little longer than they sample, `go tool pprof` 5.5 s after one
 // second: names that come later are left out.
 constexpr std::chrono::milliseconds kSymbolizeTime{4000};
+
+// "" when the process is gone.
+std::string ExecutableMaps(const std::optional<ProcessKey>& process) {
+  if (!process) return "";
+  Result<ProcessDir> dir = ProcessDir::Open(kProcRoot, *process);
+  if (!dir.ok()) return "";
+  Result<std::string> maps = ReadExecutableMaps(*dir);
+  return maps.ok() ? std::move(*maps) : "";
+}
 
 SymbolSource::Deadline SymbolizeDeadline() {
   return std::chrono::steady_clock::now() + kSymbolizeTime;
@@ -59,12 +70,19 @@ Profile ProfileRenderer::Build(const Aggregate& aggregate, Subject subject,
 Result<EncodedProfile> ProfileRenderer::Render(const Aggregate& aggregate,
                                                Subject subject,
                                                const RenderOptions& options) {
+  std::optional<ProcessKey> process = subject.process;
   Profile profile = Build(aggregate, std::move(subject), options);
   EncodedProfile encoded;
-  if (options.format == ProfileFormat::kCollapsed) {
-    encoded.body = EncodeCollapsed(profile, options);
-  } else {
-    ASSIGN_OR_RETURN(encoded.body, EncodePprof(profile));
+  switch (options.format) {
+    case ProfileFormat::kCollapsed:
+      encoded.body = EncodeCollapsed(profile, options);
+      break;
+    case ProfileFormat::kText:
+      encoded.body = EncodeGrowthText(profile, ExecutableMaps(process));
+      break;
+    case ProfileFormat::kPprof:
+      ASSIGN_OR_RETURN(encoded.body, EncodePprof(profile));
+      break;
   }
   return encoded;
 }

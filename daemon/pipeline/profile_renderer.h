@@ -47,6 +47,7 @@ class ProfileRenderer : private ModuleProvider,
   };
   Profile Build(const Aggregate& aggregate, Subject subject,
                 const RenderOptions& options);
+  // kText: REQUIRES: of kind kRss.
   Result<EncodedProfile> Render(const Aggregate& aggregate, Subject subject,
                                 const RenderOptions& options);
 

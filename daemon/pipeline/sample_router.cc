@@ -23,12 +23,11 @@ void SampleRouter::Deliver(const Sample& sample) {
     heap_->OnAlloc(sample);
     return;
   }
-  if (sample.is_capture) {
-    parts_.captures.Deliver(sample);
-    return;
-  }
-  parts_.coverage.OnSample(sample);
-  parts_.history.Append(sample);
+  bool is_cpu = sample.kind == ProfileKind::kCpu;
+  if (sample.is_capture || !is_cpu) parts_.captures.Deliver(sample);
+  if (sample.is_capture) return;
+  if (is_cpu) parts_.coverage.OnSample(sample);
+  parts_.histories.Of(sample.kind).Append(sample);
 }
 
 void SampleRouter::OnSample(const Sample& sample) {

@@ -1,15 +1,16 @@
 // SampleRouter: takes decoded events from the reader to where they belong.
 //
-// A finished sample goes to history (always on) or to the waiting queries
-// (captures), never to both, so nothing is counted twice. A sample with a
-// copied stack goes to the process thread first and comes back through
-// Deliver(). When that queue is full the sample stays as it is: truncated.
-// Borrows: all of its parts.
-// Thread: EventSink methods on the reader thread; Deliver on any.
+// A finished sample of CPU time goes to history (always on) or to the waiting
+// queries (captures), never to both, so nothing is counted twice; one of
+// another kind goes to its history and to the queries that wait for it. A
+// sample with a copied stack goes to the process thread first and comes back
+// through Deliver(). When that queue is full the sample stays as it is:
+// truncated. Borrows: all of its parts. Thread: EventSink methods on the reader
+// thread; Deliver on any.
 #ifndef DAEMON_PIPELINE_SAMPLE_ROUTER_H_
 #define DAEMON_PIPELINE_SAMPLE_ROUTER_H_
 
-#include "daemon/aggregate/history.h"
+#include "daemon/aggregate/histories.h"
 #include "daemon/model/event_sink.h"
 #include "daemon/model/heap_sink.h"
 #include "daemon/pipeline/capture_registry.h"
@@ -22,7 +23,7 @@ namespace pprofd {
 class SampleRouter : public EventSink {
  public:
   struct Parts {
-    History& history;
+    Histories& histories;
     CaptureRegistry& captures;
     CoverageTable& coverage;
     ProcessTable& processes;

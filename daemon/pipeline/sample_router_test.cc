@@ -55,7 +55,7 @@ class SampleRouterTest : public testing::Test {
                 .value()),
         modules_({}),
         processes_({}, &modules_),
-        history_({}),
+        histories_({}),
         worker_(
             {.maps = maps_,
              .modules = modules_,
@@ -67,7 +67,7 @@ class SampleRouterTest : public testing::Test {
              .take_number = [] { return ModuleId::kNone; },
              .modules_in_use = [] { return absl::flat_hash_set<ModuleId>(); }},
             {}),
-        router_({history_, captures_, coverage_, processes_}) {
+        router_({histories_, captures_, coverage_, processes_}) {
     router_.SetWorker(&worker_);
     router_.SetHeap(&heap_);
     target_->process = kProcess;
@@ -76,8 +76,8 @@ class SampleRouterTest : public testing::Test {
     captures_.Add(target_);
   }
 
-  Aggregate Past() const {
-    return history_.Query({0}, {INT64_MAX / 2}, {}, {});
+  Aggregate Past(ProfileKind kind = ProfileKind::kCpu) const {
+    return histories_.Of(kind).Query({0}, {INT64_MAX / 2}, {}, {});
   }
   int64_t Captured() const {
     return target_->buffer->Finish({INT64_MAX / 2}, {}, 0).samples;
@@ -88,7 +88,7 @@ class SampleRouterTest : public testing::Test {
   std::unique_ptr<SymbolizerClient> symbolizer_;
   ModuleTable modules_;
   ProcessTable processes_;
-  History history_;
+  Histories histories_;
   CaptureRegistry captures_;
   CoverageTable coverage_;
   FakeHeap heap_;
@@ -150,6 +150,26 @@ TEST_F(SampleRouterTest, SampledBlocksAreNoCpuTime) {
   EXPECT_EQ(heap_.frees, 1);
   EXPECT_EQ(Past().samples, 0);
   EXPECT_EQ(Captured(), 0);
+}
+
+TEST_F(SampleRouterTest, APageFaultIsOfItsPastAndOfWhoWaitsForFaults) {
+  auto waiting = std::make_shared<CaptureTarget>(*target_);
+  waiting->kind = ProfileKind::kRss;
+  waiting->buffer = std::make_shared<CaptureBuffer>(BootTime{0});
+  captures_.Add(waiting);
+  Sample fault = FinishedSample(false);
+  fault.kind = ProfileKind::kRss;
+  fault.count = 128;
+  fault.value = 128 * 4096;
+  router_.OnSample(fault);
+  Aggregate past = Past(ProfileKind::kRss);
+  EXPECT_EQ(past.records, 1);
+  EXPECT_EQ(past.samples, 128);
+  EXPECT_EQ(past.value, 128 * 4096);
+  EXPECT_EQ(waiting->buffer->Finish({INT64_MAX / 2}, {}, 0).samples, 128);
+  EXPECT_EQ(Past().samples, 0);
+  EXPECT_EQ(Captured(), 0);
+  EXPECT_FALSE(coverage_.Find(kProcess).has_value());
 }
 
 }  // namespace

@@ -29,7 +29,9 @@ size_t ShownValue(const Profile& profile, const RenderOptions& options) {
   for (size_t i = 0; i <= last && profile.default_sample_type != 0; ++i) {
     if (profile.sample_types[i].type == profile.default_sample_type) return i;
   }
-  return options.unit_is_ns || last > 1 ? last : 0;
+  bool counts_first =
+      profile.strings[profile.sample_types[0].type] == "samples";
+  return counts_first && !options.unit_is_ns ? 0 : last;
 }
 
 class Renderer {

@@ -9,13 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/profile/address_space.h"
+#include "daemon/profile/text_records.h"
 
 namespace pprofd {
 namespace {
 
-// pprof fails on a line of 64 KiB; a line holds a name and a file.
-constexpr size_t kMaxNameBytes = 24 << 10;
 constexpr int kPauses = 256;  // of Go's garbage collector
 
 struct Values {
@@ -40,17 +38,6 @@ Values ValuesOf(const ProfileSample& sample) {
   }
   if (values.inuse_objects == 0) values.inuse_bytes = 0;
   return values;
-}
-
-// A text of the target as a part of one line.
-std::string_view Printable(std::string_view text, std::string& buffer) {
-  text = text.substr(0, kMaxNameBytes);
-  if (text.find_first_of("\t\n\r") == std::string_view::npos) return text;
-  buffer = text;
-  for (char& c : buffer) {
-    if (c == '\t' || c == '\n' || c == '\r') c = ' ';
-  }
-  return buffer;
 }
 
 std::string_view WordOf(HeapFrees::Quality quality) {
@@ -87,7 +74,7 @@ class Encoder {
       }
     }
     AppendSizes(trailer);
-    Print("\n--- Memory map: ---\n{}", trailer.executable_maps);
+    AppendMemoryMap(trailer.executable_maps, text_);
     return std::move(text_);
   }
 
@@ -142,42 +129,9 @@ class Encoder {
 
   void AppendRecord(size_t sample) {
     const Values& values = values_[sample];
-    const std::vector<uint32_t>& locations = profile_.samples[sample].locations;
     Print("{}: {} [{}: {}] @", values.inuse_objects, values.inuse_bytes,
           values.alloc_objects, values.alloc_bytes);
-    // pprof subtracts one of each, as if all were return addresses.
-    for (uint32_t location : locations) {
-      Print(" {:#x}", profile_.locations[location].address + 1);
-    }
-    if (locations.empty()) Print(" {:#x}", kOwnStart + 1);
-    text_ += '\n';
-    for (uint32_t location : locations) {
-      AppendFrames(profile_.locations[location]);
-    }
-    text_ += '\n';
-  }
-
-  void AppendFrames(const ProfileLocation& location) {
-    if (location.lines.empty()) {
-      std::string_view file;
-      if (location.mapping != ProfileLocation::kNoMapping) {
-        file = Basename(Text(profile_.mappings[location.mapping].filename));
-      }
-      if (file.empty()) file = "unknown";
-      bool has_brackets = file.front() == '[';
-      Print("#\t{:#x}\t{}{}{}\n", location.address, has_brackets ? "" : "[",
-            Printable(file, name_buffer_), has_brackets ? "" : "]");
-    }
-    for (const ProfileLine& line : location.lines) {
-      const ProfileFunction& function = profile_.functions[line.function];
-      Print("#\t{:#x}\t{}", location.address,
-            Printable(Text(function.name), name_buffer_));
-      std::string_view file = Text(function.filename);
-      if (!file.empty()) {
-        Print("\t{}:{}", Printable(file, file_buffer_), line.line);
-      }
-      text_ += '\n';
-    }
+    AppendStack(profile_, profile_.samples[sample], text_);
   }
 
   void AppendPauses(std::string_view key) {
@@ -229,8 +183,6 @@ class Encoder {
   const uint64_t period_bytes_;
   std::vector<Values> values_;  // by sample
   std::string text_;
-  std::string name_buffer_;
-  std::string file_buffer_;
 };
 
 }  // namespace

@@ -27,6 +27,13 @@ std::string DescribeStacks(const Aggregate& aggregate, ProfileKind kind) {
         "stacks of {} sampled blocks: {} reach their root, {} truncated",
         aggregate.samples, aggregate.complete, aggregate.truncated);
   }
+  if (kind == ProfileKind::kRss) {
+    return fmt::format(
+        "stacks of {} page faults, of which {} were sampled: {} complete, {} "
+        "mixed, {} truncated",
+        aggregate.samples, aggregate.records, aggregate.complete,
+        aggregate.mixed, aggregate.truncated);
+  }
   return fmt::format(
       "user stacks of {} samples: {} complete, {} mixed, {} truncated, {} none",
       aggregate.samples, aggregate.complete, aggregate.mixed,

@@ -6,8 +6,15 @@ namespace {
 const std::vector<ProcessRow>& Processes() {
   static const std::vector<ProcessRow> processes = {
       {2, "kthreadd", "", "", 0.5, 1, true, false},
-      {7, "worker", "/usr/bin/worker", "worker --threads 4", 150.0, 5, false,
-       false, 3},
+      {7,
+       "worker",
+       "/usr/bin/worker",
+       "worker --threads 4",
+       150.0,
+       5,
+       false,
+       false,
+       {0, 3, 3, 4}},
       {9, "<b>&'\"", "/tmp/<script>", "x <script>alert(1)</script>", 1.0, 1,
        false, false},
       {8, "gone", "/usr/bin/gone", "gone", 0, 0, false, true},
@@ -24,6 +31,7 @@ std::string Body(const RenderOptions& options) {
   if (options.format == ProfileFormat::kCollapsed) {
     return "main;work;leaf 3\n";
   }
+  if (options.format == ProfileFormat::kText) return "heap profile: ";
   return std::string("\x1f\x8b\x08\x00profile", 11);
 }
 
@@ -151,6 +159,7 @@ Result<EncodedProfile> FakeProfileService::QueryHistory(
     return NotFound(request.pid);
   }
   std::lock_guard lock(mutex_);
+  if (!history_status_.ok()) return history_status_;
   last_history_ = request;
   last_render_ = options;
   return EncodedProfile{Body(options), false};
@@ -219,6 +228,11 @@ void FakeProfileService::LetTargetExit() {
 void FakeProfileService::FailStart(Status status) {
   std::lock_guard lock(mutex_);
   start_status_ = std::move(status);
+}
+
+void FakeProfileService::FailHistory(Status status) {
+  std::lock_guard lock(mutex_);
+  history_status_ = std::move(status);
 }
 
 void FakeProfileService::BlockFinish() {

@@ -55,6 +55,8 @@ class FakeProfileService : public ProfileService {
   void LetTargetExit();
   // StartCapture fails with this.
   void FailStart(Status status);
+  // QueryHistory fails with this.
+  void FailHistory(Status status);
   // Work blocks in FinishCapture until Release; WaitForBlocked tells when.
   void BlockFinish();
   bool WaitForBlocked();
@@ -103,6 +105,7 @@ class FakeProfileService : public ProfileService {
   bool block_finish_ = false;
   bool blocked_ = false;
   Status start_status_;
+  Status history_status_;
   CaptureRequest last_capture_;
   std::optional<HistoryRequest> last_history_;
   RenderOptions last_render_;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "daemon/server/http_response.h"
+#include "daemon/server/process_errors.h"
 #include "daemon/server/text.h"
 #include "daemon/server/why_page.h"
 
@@ -18,7 +19,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::string_view kOctetStream = "application/octet-stream";
 constexpr std::string_view kGetHead = "GET, HEAD";
 constexpr std::string_view kGetHeadPost = "GET, HEAD, POST";
 
@@ -36,35 +36,14 @@ constexpr ProfileLink kHeapLinks[] = {
     {"from=-5m", "what changed in the last 5 minutes, as far as tracked"},
 };
 
+constexpr ProfileLink kRssLinks[] = {
+    {"debug=1", "as text"},
+    {"seconds=30", "the next 30 seconds"},
+    {"from=-5m", "the last 5 minutes, at once"},
+    {"from=-5m&format=collapsed", "the last 5 minutes as collapsed stacks"},
+};
+
 constexpr ProfileLink kWhyLinks[] = {{"format=json", "the same as JSON"}};
-
-HttpResponse NoSuchProcess(int32_t pid) {
-  return TextError(404, "no such process: " + std::to_string(pid));
-}
-
-// For questions about one process.
-HttpResponse ProcessError(const Status& status, int32_t pid) {
-  switch (status.code()) {
-    case StatusCode::kNotFound:
-    case StatusCode::kGone:
-      return NoSuchProcess(pid);
-    case StatusCode::kExhausted:
-    case StatusCode::kTimeout:
-      return BusyError(status.message());
-    default:
-      return TextError(500, status.message());
-  }
-}
-
-HttpResponse ProfileError(const Status& status, int32_t pid) {
-  if (status.code() == StatusCode::kExhausted) {
-    return BusyError("too many concurrent profiles");
-  }
-  if (status.code() == StatusCode::kNotFound && pid == 0) {
-    return TextError(404, status.message());
-  }
-  return ProcessError(status, pid);
-}
 
 HttpResponse MethodNotAllowed(std::string_view allowed) {
   HttpResponse response = TextError(405, "Method Not Allowed");
@@ -77,29 +56,6 @@ HttpResponse Page(std::string html) {
   response.headers.emplace_back("Content-Security-Policy", kPagePolicy);
   response.headers.emplace_back("Referrer-Policy", "no-referrer");
   return response;
-}
-
-HttpResponse ProfileAnswer(std::string_view name, bool is_text,
-                           std::string body) {
-  if (is_text) return Answer(kTextPlain, std::move(body));
-  HttpResponse response = Answer(kOctetStream, std::move(body));
-  response.headers.emplace_back(
-      "Content-Disposition", fmt::format("attachment; filename=\"{}\"", name));
-  return response;
-}
-
-HttpResponse CpuAnswer(const ProfileParams& params, std::string body) {
-  return ProfileAnswer("profile",
-                       params.render.format == ProfileFormat::kCollapsed,
-                       std::move(body));
-}
-
-HttpResponse HeapAnswer(const HeapParams& params, std::string body) {
-  return ProfileAnswer(
-      fmt::format("{}{}", Describe(params.view.kind).name,
-                  params.view.is_delta ? "-delta" : ""),
-      params.view.is_text || params.render.format == ProfileFormat::kCollapsed,
-      std::move(body));
 }
 
 std::string WithQuery(std::string path, const RequestTarget& target) {
@@ -122,27 +78,35 @@ Result<int32_t> RequestedPid(const PprofRoute& route, const Query& query) {
 }  // namespace
 
 const Handlers::Endpoint Handlers::kEndpoints[] = {
-    {"", &Handlers::Index, false, {}, {}},
-    {"allocs", &Handlers::Allocs, false,
+    {"", &Handlers::Index, false, {}, {}, {}},
+    {"allocs", &Handlers::Allocs, false, ProfileKind::kAllocs,
      "Who asks for memory: all blocks allocated since tracking began, sampled. "
      "The same data as heap.",
      kHeapLinks},
     {"cmdline",
      &Handlers::CommandLine,
      false,
+     {},
      "The command line, its arguments separated by NUL.",
      {}},
-    {"heap", &Handlers::Heap, false,
+    {"heap", &Handlers::Heap, false, ProfileKind::kHeap,
      "Who holds memory: sampled blocks that were allocated since tracking "
      "began "
      "and not freed. Asking begins the tracking.",
      kHeapLinks},
-    {"profile", &Handlers::CpuProfile, false,
+    {"profile", &Handlers::CpuProfile, false, ProfileKind::kCpu,
      "Where CPU time goes. Samples for 30 seconds before it answers, unless "
      "seconds= says otherwise; from= and to= answer from history.",
      kCpuLinks},
-    {"symbol", &Handlers::Symbol, true, {}, {}},
-    {"why", &Handlers::Why, false,
+    {"rss", &Handlers::Rss, false, ProfileKind::kRss,
+     "What first touches memory, by which the process grows: sampled page "
+     "faults of the time that history holds. Needs no allocator.",
+     kRssLinks},
+    {"symbol", &Handlers::Symbol, true, {}, {}, {}},
+    {"why",
+     &Handlers::Why,
+     false,
+     {},
      "Where the stacks and names of each file come from, what is missing, and "
      "what would mend it.",
      kWhyLinks},
@@ -166,21 +130,14 @@ std::vector<ProfileRow> Handlers::ListedRows(const ProcessRow& process) {
   std::vector<ProfileRow> rows;
   for (const Endpoint& endpoint : kEndpoints) {
     if (endpoint.description.empty()) continue;
-    bool is_heap = endpoint.name == "heap" || endpoint.name == "allocs";
     // Endpoints that are no snapshots count nothing, as in Go.
-    rows.push_back({endpoint.name, endpoint.description,
-                    is_heap ? process.heap_records : 0, endpoint.links});
+    uint64_t count = endpoint.kind
+                         ? process.records[static_cast<size_t>(*endpoint.kind)]
+                         : 0;
+    rows.push_back(
+        {endpoint.name, endpoint.description, count, endpoint.links});
   }
   return rows;
-}
-
-template <typename T, typename Work>
-asio::awaitable<Result<T>> Handlers::Ask(Work work,
-                                         WorkerPool::Admission admission) {
-  auto deadline = std::chrono::steady_clock::now() + options_.slack;
-  Result<T> result =
-      co_await workers_.Run<T>(std::move(work), deadline, admission);
-  co_return result;
 }
 
 asio::awaitable<HttpResponse> Handlers::Handle(const HttpRequest& request) {
@@ -313,94 +270,6 @@ asio::awaitable<HttpResponse> Handlers::Symbol(const Call& call) {
   co_return Answer(kTextPlain, std::move(body));
 }
 
-asio::awaitable<HttpResponse> Handlers::CpuProfile(const Call& call) {
-  if (!call.pid.ok()) co_return TextError(400, call.pid.status().message());
-  int32_t pid = *call.pid;
-  Result<ProfileParams> params = ParseProfileParams(
-      call.target.query, pid, clock_->Wall(), options_.limits);
-  if (!params.ok()) co_return TextError(400, params.status().message());
-  if (call.is_head) {
-    HttpResponse head = co_await ProbeProfile(pid, params->history.has_value(),
-                                              CpuAnswer(*params, ""));
-    co_return head;
-  }
-  Result<EncodedProfile> profile =
-      Status(StatusCode::kUnsupported, "no measurement");
-  if (params->history) {
-    profile = co_await Recall(*params);
-  } else {
-    profile = co_await Measure(*params);
-  }
-  if (!profile.ok()) co_return ProfileError(profile.status(), pid);
-  if (pid != 0) {
-    recent_pids_.Remember(call.request->client, pid, clock_->Boot());
-  }
-  co_return CpuAnswer(*params, std::move(profile->body));
-}
-
-asio::awaitable<HttpResponse> Handlers::Heap(const Call& call) {
-  HttpResponse response = co_await HeapProfile(call, ProfileKind::kHeap);
-  co_return response;
-}
-
-asio::awaitable<HttpResponse> Handlers::Allocs(const Call& call) {
-  HttpResponse response = co_await HeapProfile(call, ProfileKind::kAllocs);
-  co_return response;
-}
-
-asio::awaitable<HttpResponse> Handlers::HeapProfile(const Call& call,
-                                                    ProfileKind kind) {
-  if (!call.pid.ok()) co_return TextError(400, call.pid.status().message());
-  int32_t pid = *call.pid;
-  if (pid == 0) co_return TextError(400, "pid parameter is required");
-  Result<HeapParams> params = ParseHeapParams(call.target.query, pid, kind,
-                                              clock_->Wall(), options_.limits);
-  if (!params.ok()) co_return TextError(400, params.status().message());
-  if (call.is_head) {
-    HttpResponse head =
-        co_await ProbeProfile(pid, false, HeapAnswer(*params, ""));
-    co_return head;
-  }
-  Result<EncodedProfile> profile = co_await MeasureHeap(*params);
-  if (!profile.ok()) co_return ProfileError(profile.status(), pid);
-  recent_pids_.Remember(call.request->client, pid, clock_->Boot());
-  co_return HeapAnswer(*params, std::move(profile->body));
-}
-
-asio::awaitable<Result<EncodedProfile>> Handlers::MeasureHeap(
-    HeapParams params) {
-  using OwnedWatch = std::unique_ptr<HeapWatch>;
-  auto start = [service = service_, request = params.request] {
-    return service->WatchHeap(request);
-  };
-  Result<OwnedWatch> begun = co_await Ask<OwnedWatch>(std::move(start));
-  if (!begun.ok()) {
-    co_return begun.status().WithContext(fmt::format(
-        "Could not enable {} profiling", Describe(params.view.kind).name));
-  }
-  std::shared_ptr<HeapWatch> watch = std::move(*begun);
-  std::chrono::milliseconds wait(0);
-  if (watch->is_new()) wait = options_.first_heap_window;
-  if (params.seconds) wait = std::chrono::seconds(*params.seconds);
-  auto has_exited = [service = service_, watch] {
-    return service->TargetExited(*watch);
-  };
-  bool waited = co_await WaitForCapture(
-      has_exited, std::chrono::steady_clock::now() + wait);
-  if (!waited) co_return Status(StatusCode::kIo, "the client left");
-  auto finish = [service = service_, watch, view = params.view,
-                 render = std::move(params.render)] {
-    return service->RenderHeap(*watch, view, render);
-  };
-  Result<EncodedProfile> profile = co_await Ask<EncodedProfile>(
-      std::move(finish), WorkerPool::Admission::kAlways);
-  if (!profile.ok() && profile.status().code() != StatusCode::kTimeout) {
-    co_return Status(StatusCode::kIo, profile.status().message())
-        .WithContext("failed to collect profile");
-  }
-  co_return profile;
-}
-
 asio::awaitable<HttpResponse> Handlers::Why(const Call& call) {
   if (!call.pid.ok()) co_return TextError(400, call.pid.status().message());
   int32_t pid = *call.pid;
@@ -432,79 +301,6 @@ asio::awaitable<HttpResponse> Handlers::Why(const Call& call) {
   Result<HttpResponse> page = co_await Ask<HttpResponse>(std::move(work));
   if (!page.ok()) co_return ProcessError(page.status(), pid);
   co_return std::move(page).value();
-}
-
-asio::awaitable<HttpResponse> Handlers::ProbeProfile(int32_t pid,
-                                                     bool is_history,
-                                                     HttpResponse answer) {
-  if (pid != 0) {
-    auto work = [service = service_, pid] {
-      return service->DescribeProcess(pid);
-    };
-    Result<ProcessRow> process = co_await Ask<ProcessRow>(std::move(work));
-    if (!process.ok()) co_return ProcessError(process.status(), pid);
-    if (process->exited && !is_history) co_return NoSuchProcess(pid);
-  }
-  answer.has_length = false;
-  co_return answer;
-}
-
-asio::awaitable<Result<EncodedProfile>> Handlers::Recall(ProfileParams params) {
-  auto work = [service = service_, params = std::move(params)] {
-    return service->QueryHistory(*params.history, params.render);
-  };
-  Result<EncodedProfile> profile =
-      co_await Ask<EncodedProfile>(std::move(work));
-  co_return profile;
-}
-
-asio::awaitable<Result<EncodedProfile>> Handlers::Measure(
-    ProfileParams params) {
-  using OwnedCapture = std::unique_ptr<Capture>;
-  auto start = [service = service_, request = params.capture] {
-    return service->StartCapture(request);
-  };
-  Result<OwnedCapture> capture = co_await Ask<OwnedCapture>(std::move(start));
-  if (!capture.ok()) {
-    co_return capture.status().WithContext("Could not enable CPU profiling");
-  }
-  auto end =
-      std::chrono::steady_clock::now() + std::chrono::seconds(params.seconds);
-  std::function<bool()> has_exited;
-  if (params.capture.pid != 0) {
-    has_exited = [service = service_, running = capture->get()] {
-      return service->TargetExited(*running);
-    };
-  }
-  bool waited = co_await WaitForCapture(std::move(has_exited), end);
-  if (!waited) co_return Status(StatusCode::kIo, "the client left");
-  auto finish = [service = service_, running = std::move(*capture),
-                 render = std::move(params.render)]() mutable {
-    return service->FinishCapture(std::move(running), render);
-  };
-  Result<EncodedProfile> profile = co_await Ask<EncodedProfile>(
-      std::move(finish), WorkerPool::Admission::kAlways);
-  if (!profile.ok() && profile.status().code() != StatusCode::kTimeout) {
-    co_return Status(StatusCode::kIo, profile.status().message())
-        .WithContext("failed to collect profile");
-  }
-  co_return profile;
-}
-
-asio::awaitable<bool> Handlers::WaitForCapture(std::function<bool()> has_exited,
-                                               WorkerPool::TimePoint end) {
-  auto executor = co_await asio::this_coro::executor;
-  asio::steady_timer timer(executor);
-  for (;;) {
-    auto now = std::chrono::steady_clock::now();
-    if (now >= end) co_return true;
-    if (has_exited && has_exited()) co_return true;
-    timer.expires_at(std::min<WorkerPool::TimePoint>(
-        end, now + (has_exited ? options_.exit_poll : options_.slack)));
-    auto [error] =
-        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (error) co_return false;
-  }
 }
 
 }  // namespace pprofd

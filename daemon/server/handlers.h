@@ -19,8 +19,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/base/clock.h"
@@ -72,7 +74,8 @@ class Handlers {
     std::string_view name;
     Method method = nullptr;
     bool accepts_post = false;
-    std::string_view description;  // "" = not listed in the index
+    std::optional<ProfileKind> kind;  // of what it counts
+    std::string_view description;     // "" = not listed in the index
     std::span<const ProfileLink> links;
   };
   static const Endpoint kEndpoints[];
@@ -90,8 +93,12 @@ class Handlers {
   boost::asio::awaitable<HttpResponse> CpuProfile(const Call& call);
   boost::asio::awaitable<HttpResponse> Heap(const Call& call);
   boost::asio::awaitable<HttpResponse> Allocs(const Call& call);
+  boost::asio::awaitable<HttpResponse> Rss(const Call& call);
   boost::asio::awaitable<HttpResponse> Why(const Call& call);
 
+  // Of a kind with a history: that, or the seconds to come.
+  boost::asio::awaitable<HttpResponse> Snapshot(const Call& call,
+                                                ProfileKind kind);
   boost::asio::awaitable<HttpResponse> HeapProfile(const Call& call,
                                                    ProfileKind kind);
   boost::asio::awaitable<Result<EncodedProfile>> MeasureHeap(HeapParams params);
@@ -121,6 +128,15 @@ class Handlers {
   // Last: its destructor waits for work that uses the members above.
   WorkerPool workers_;
 };
+
+template <typename T, typename Work>
+boost::asio::awaitable<Result<T>> Handlers::Ask(
+    Work work, WorkerPool::Admission admission) {
+  auto deadline = std::chrono::steady_clock::now() + options_.slack;
+  Result<T> result =
+      co_await workers_.Run<T>(std::move(work), deadline, admission);
+  co_return result;
+}
 
 }  // namespace pprofd
 

@@ -326,6 +326,64 @@ TEST_F(HandlersTest, HeapParametersAreCheckedInGosOrder) {
   EXPECT_EQ(Get("/debug/pprof/heap?pid=7").status, 503);
 }
 
+TEST_F(HandlersTest, RssComesFromHistoryAtOnce) {
+  for (const char* target :
+       {"/debug/pprof/rss?pid=7", "/pid/7/debug/pprof/rss"}) {
+    TestResponse response = Get(target);
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(response.Header("content-type"), "application/octet-stream");
+    EXPECT_EQ(response.Header("content-disposition"),
+              "attachment; filename=\"rss\"");
+    EXPECT_EQ(service_.last_history()->kind, ProfileKind::kRss);
+    EXPECT_EQ(service_.last_history()->pid, 7);
+  }
+  EXPECT_EQ(Get("/debug/pprof/rss?pid=8").status, 200);
+  EXPECT_EQ(service_.started(), 0);
+  ExpectError(Get("/debug/pprof/rss"), 400, "pid parameter is required");
+  ExpectError(Get("/debug/pprof/rss?pid=99"), 404, "no such process: 99");
+}
+
+TEST_F(HandlersTest, RssOfSecondsToComeIsADelta) {
+  service_.LetTargetExit();
+  TestResponse response = Get("/debug/pprof/rss?pid=7&seconds=30");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.Header("content-disposition"),
+            "attachment; filename=\"rss-delta\"");
+  EXPECT_EQ(service_.last_capture().kind, ProfileKind::kRss);
+  EXPECT_EQ(service_.started(), 1);
+}
+
+TEST_F(HandlersTest, RssAsTextIsNoAttachment) {
+  TestResponse response = Get("/debug/pprof/rss?pid=7&debug=1");
+  EXPECT_EQ(response.Header("content-type"), kUtf8Text);
+  EXPECT_EQ(response.headers.count("content-disposition"), 0u);
+  EXPECT_EQ(response.body, "heap profile: ");
+}
+
+TEST_F(HandlersTest, SaysWhyThereIsNoRss) {
+  Status why(StatusCode::kUnsupported, "rss.enabled is false");
+  service_.FailHistory(why);
+  service_.FailStart(why);
+  for (const char* target :
+       {"/debug/pprof/rss?pid=7", "/debug/pprof/rss?pid=7&from=-5m",
+        "/debug/pprof/rss?pid=7&seconds=1"}) {
+    ExpectError(Get(target), 500,
+                "Could not enable rss profiling: rss.enabled is false");
+  }
+}
+
+TEST_F(HandlersTest, HeadOfRssMeasuresNothing) {
+  TestResponse head =
+      Fetch(port(), "/debug/pprof/rss?pid=7&seconds=30", "HEAD");
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.Header("content-disposition"),
+            "attachment; filename=\"rss-delta\"");
+  EXPECT_EQ(service_.started(), 0);
+  EXPECT_EQ(Fetch(port(), "/debug/pprof/rss?pid=8", "HEAD").status, 200);
+  EXPECT_EQ(Fetch(port(), "/debug/pprof/rss?pid=8&seconds=1", "HEAD").status,
+            404);
+}
+
 TEST_F(HandlersTest, HeadOfAHeapTracksNothing) {
   TestResponse head = Fetch(port(), "/debug/pprof/heap?pid=7", "HEAD");
   EXPECT_EQ(head.status, 200);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -134,7 +135,53 @@ Result<RenderOptions> ParseRender(const Query& query) {
   return render;
 }
 
+// Parameters that would do nothing.
+Status Refuse(const Query& query, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (query.Get(name).empty()) continue;
+    return Status(StatusCode::kInvalid, std::string("\"") + name +
+                                            "\" parameter is not supported for "
+                                            "this profile type");
+  }
+  return Status::Ok();
+}
+
 }  // namespace
+
+Result<SnapshotParams> ParseSnapshotParams(const Query& query, int32_t pid,
+                                           ProfileKind kind, WallTime now,
+                                           const ProfileLimits& limits) {
+  SnapshotParams params;
+  ProfileParams& profile = params.profile;
+  ASSIGN_OR_RETURN(std::optional<int64_t> seconds,
+                   ParseDeltaSeconds(query, limits));
+  params.is_delta = seconds.has_value();
+  bool is_text = DebugLevel(query) > 0;
+  if (params.is_delta && is_text) {
+    return Status(StatusCode::kInvalid,
+                  "seconds and debug params are incompatible");
+  }
+  RETURN_IF_ERROR(Refuse(query, {"hz", "rate", "unit", "kernel"}));
+  ASSIGN_OR_RETURN(profile.history, ParseHistory(query, pid, now));
+  if (profile.history && params.is_delta) {
+    return Status(StatusCode::kInvalid,
+                  "seconds and from params are incompatible");
+  }
+  ASSIGN_OR_RETURN(profile.render, ParseRender(query));
+  if (is_text) {
+    profile.render.format = ProfileFormat::kText;
+    profile.render.demangle = DemangleStyle::kFull;
+  }
+  profile.seconds = seconds.value_or(0);
+  profile.capture.kind = kind;
+  profile.capture.pid = pid;
+  if (!profile.history) {
+    profile.history =
+        HistoryRequest{.kind = kind, .pid = pid, .from = {0}, .to = now};
+  }
+  profile.history->kind = kind;
+  return params;
+}
 
 Result<HeapParams> ParseHeapParams(const Query& query, int32_t pid,
                                    ProfileKind kind, WallTime now,
@@ -157,12 +204,7 @@ Result<HeapParams> ParseHeapParams(const Query& query, int32_t pid,
     params.request.period_bytes = static_cast<uint64_t>(*value);
   }
   // Sampled blocks are kept without their threads.
-  for (const char* name : {"tid", "labels", "unit", "kernel"}) {
-    if (query.Get(name).empty()) continue;
-    return Status(StatusCode::kInvalid, std::string("\"") + name +
-                                            "\" parameter is not supported for "
-                                            "this profile type");
-  }
+  RETURN_IF_ERROR(Refuse(query, {"tid", "labels", "unit", "kernel"}));
   ASSIGN_OR_RETURN(std::optional<HistoryRequest> history,
                    ParseHistory(query, pid, now));
   if (history && params.view.is_delta) {

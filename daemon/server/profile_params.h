@@ -23,6 +23,12 @@ struct ProfileParams {
   RenderOptions render;
 };
 
+// Of a kind with a history that answers at once unless it is told to wait.
+struct SnapshotParams {
+  bool is_delta = false;  // with `seconds`: a capture, else history
+  ProfileParams profile;
+};
+
 struct HeapParams {
   std::optional<int64_t> seconds;  // a difference over that time
   HeapRequest request;
@@ -40,6 +46,11 @@ struct ProfileLimits {
 Result<ProfileParams> ParseProfileParams(const Query& query, int32_t pid,
                                          WallTime now,
                                          const ProfileLimits& limits);
+
+// For kinds with a history other than `profile`. REQUIRES: pid != 0.
+Result<SnapshotParams> ParseSnapshotParams(const Query& query, int32_t pid,
+                                           ProfileKind kind, WallTime now,
+                                           const ProfileLimits& limits);
 
 // For `heap` and `allocs`. REQUIRES: pid != 0.
 Result<HeapParams> ParseHeapParams(const Query& query, int32_t pid,

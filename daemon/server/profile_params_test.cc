@@ -98,5 +98,58 @@ TEST(ProfileParams, EndsHistoryNowUnlessToldOtherwise) {
             kNow.ns - 10'000'000'000);
 }
 
+Result<SnapshotParams> ParseRss(std::string_view query) {
+  return ParseSnapshotParams(Query::Parse(query), 7, ProfileKind::kRss, kNow,
+                             {});
+}
+
+TEST(SnapshotParams, AskForAllThereIsUnlessToldOtherwise) {
+  Result<SnapshotParams> params = ParseRss("");
+  ASSERT_TRUE(params.ok());
+  EXPECT_FALSE(params->is_delta);
+  ASSERT_TRUE(params->profile.history);
+  EXPECT_EQ(params->profile.history->kind, ProfileKind::kRss);
+  EXPECT_EQ(params->profile.history->pid, 7);
+  EXPECT_EQ(params->profile.history->from.ns, 0);
+  EXPECT_EQ(params->profile.history->to.ns, kNow.ns);
+  EXPECT_EQ(params->profile.render.format, ProfileFormat::kPprof);
+}
+
+TEST(SnapshotParams, SecondsWaitForWhatComes) {
+  Result<SnapshotParams> params = ParseRss("seconds=5&labels=tid");
+  ASSERT_TRUE(params.ok());
+  EXPECT_TRUE(params->is_delta);
+  EXPECT_EQ(params->profile.seconds, 5);
+  EXPECT_EQ(params->profile.capture.kind, ProfileKind::kRss);
+  EXPECT_EQ(params->profile.capture.pid, 7);
+  EXPECT_THAT(params->profile.render.labels, ElementsAre("tid"));
+}
+
+TEST(SnapshotParams, FromNamesAPast) {
+  Result<SnapshotParams> params = ParseRss("from=-60s&to=-30s&debug=1");
+  ASSERT_TRUE(params.ok());
+  EXPECT_EQ(params->profile.history->kind, ProfileKind::kRss);
+  EXPECT_EQ(params->profile.history->from.ns, kNow.ns - 60'000'000'000);
+  EXPECT_EQ(params->profile.history->to.ns, kNow.ns - 30'000'000'000);
+  EXPECT_EQ(params->profile.render.format, ProfileFormat::kText);
+  EXPECT_EQ(params->profile.render.demangle, DemangleStyle::kFull);
+}
+
+TEST(SnapshotParams, RefuseWhatWouldDoNothing) {
+  for (const char* seconds : {"0", "-1", "abc", "1.5"}) {
+    EXPECT_EQ(ParseRss(std::string("seconds=") + seconds).status().message(),
+              "invalid value for \"seconds\" - must be a positive integer");
+  }
+  EXPECT_EQ(ParseRss("seconds=1&debug=1").status().message(),
+            "seconds and debug params are incompatible");
+  EXPECT_EQ(ParseRss("seconds=1&from=-5s").status().message(),
+            "seconds and from params are incompatible");
+  for (const char* name : {"hz", "rate", "unit", "kernel"}) {
+    EXPECT_THAT(ParseRss(std::string(name) + "=1").status().message(),
+                HasSubstr("not supported for this profile type"))
+        << name;
+  }
+}
+
 }  // namespace
 }  // namespace pprofd

@@ -118,6 +118,7 @@ void WriteHeap(const HeapFacts& heap, JsonWriter* json) {
   json->Number("functions", heap.functions);
   json->Bool("single_stepped", heap.is_stepped);
   json->Text("problem", heap.problem);
+  json->Bool("has_rss", heap.has_rss);
   json->Close();
 }
 

@@ -200,6 +200,11 @@ std::string HeapHtml(const HeapFacts& heap) {
     html += fmt::format("<p>Allocations cannot be sampled: {}</p>\n",
                         HtmlText(heap.problem));
   }
+  if (heap.has_rss) {
+    html +=
+        "<p>Without an allocator: <code>rss</code> shows what touches memory "
+        "first.</p>\n";
+  }
   return html + "</section>\n";
 }
 

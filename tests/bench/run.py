@@ -15,9 +15,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECTIONS = ("bpf", "daemon", "slowdown", "memory", "stacks", "symbolizer",
-            "heap")
+            "heap", "rss")
 WITH_OTEL = {"slowdown", "stacks"}
-WITHOUT_BENCH_PROGRAMS = {"heap"}
+WITHOUT_BENCH_PROGRAMS = {"heap", "rss"}
 
 
 def parse_arguments():
@@ -71,6 +71,7 @@ def measure(arguments, build, directory, otel):
     import heap_cost
     import memory
     import peers
+    import rss_cost
     import slowdown
     import symbolizing
     import target_process
@@ -110,6 +111,10 @@ def measure(arguments, build, directory, otel):
             done.append(found)
         if "heap" in arguments.only:
             found = heap_cost.HeapCost(directory)
+            found.measure(arguments.rounds)
+            done.append(found)
+        if "rss" in arguments.only:
+            found = rss_cost.RssCost(directory)
             found.measure(arguments.rounds)
             done.append(found)
     finally:

@@ -8,6 +8,9 @@ MIN_SAMPLES = 50
 MIN_EXACT_SHARE = 0.99
 # Stacks without any function of the program itself are rare.
 MIN_SHOWN_SHARE = 0.8
+# A program that starts touches more; the first stacks come before its tables.
+MIN_TOUCHED_BYTES = 50 * 4096
+MIN_WHOLE_SHARE = 0.8
 # Nothing of the user half is left to be shown.
 EXITING = "[truncated: thread exiting, its memory is gone]"
 
@@ -78,7 +81,25 @@ def judge(console, targets):
         findings.append(finding)
         if failure:
             failures.append(finding)
+        failure, finding = _judge_rss(found, target)
+        findings.append(finding)
+        if failure:
+            failures.append(finding)
     return failures, findings
+
+
+def _judge_rss(found, target):
+    """(is a failure, text)."""
+    collapsed, status = found.get(f"rss:{target}", ([], 1))
+    if status:
+        return True, f"{target}: no rss: {' '.join(collapsed[:2])}"
+    total = whole = 0
+    for line in collapsed:
+        stack, _, touched = line.rpartition(" ")
+        total += int(touched)
+        whole += int(touched) * (not stack.startswith("[truncated"))
+    text = f"{target}: {whole} of {total} bytes touched by whole stacks"
+    return total < MIN_TOUCHED_BYTES or whole < MIN_WHOLE_SHARE * total, text
 
 
 def _judge_target(found, target):

@@ -11,11 +11,15 @@ TRUTH = {"scenarios": [
 ]}
 
 
-def console(collapsed, insns=1000, status=0):
+RSS = ["_start;main;path 400000", "[truncated: process inside execve] 4096"]
+
+
+def console(collapsed, insns=1000, status=0, rss=tuple(RSS), rss_status=0):
     return "\r\n".join([
         "SeaBIOS", "@@begin check", f"verified_insns cpu {insns}",
         f"@@end check {status}",
         "@@begin profile:burn", *collapsed, "@@end profile:burn 0",
+        "@@begin rss:burn", *rss, f"@@end rss:burn {rss_status}",
         "@@begin truth:burn", json.dumps(TRUTH), "@@end truth:burn 0",
         "@@begin stop", "@@end stop 0", ""])
 
@@ -71,6 +75,14 @@ def test_the_instruction_budget_holds():
     stacks = ["main;path;hop;leaf 100"]
     assert not failures(stacks, insns=199_999)
     assert failures(stacks, insns=200_000)
+
+
+def test_page_faults_must_be_sampled_with_whole_stacks():
+    stacks = ["main;path;hop;leaf 100"]
+    assert failures(stacks, rss=RSS[1:])
+    assert failures(stacks, rss=[*RSS, "[truncated: no unwind rows] 400000"])
+    assert failures(stacks, rss=["Could not enable rss profiling: no"],
+                    rss_status=1)
 
 
 def test_a_failing_check_fails():
