@@ -48,7 +48,7 @@ static __noinline int read_user_registers(uint64_t task, uint32_t context) {
 static __noinline int sample_fault(bool user_mode) {
   uint64_t task = bpf_get_current_task();
   if (LOAD_HALF(task, task_struct, flags) & PPROFD_PF_KTHREAD) return 0;
-  struct unwind_state* state = take_task_state();
+  struct unwind_state* state = take_fault_state();
   if (!state) {
     count_loss(PPROFD_KIND_RSS, PPROFD_REASON_SCRATCH_MISSING);
     return 0;
@@ -69,7 +69,7 @@ static __noinline int sample_fault(bool user_mode) {
     note_exec(state, task, user_mode);
   }
   finish_sample(state, finish_user(state));
-  give_back(state);
+  give_back_fault_state(state);
   return 0;
 }
 

@@ -3,9 +3,9 @@
  * unwind_state.h: per-CPU scratch of one sample while it is unwound.
  *
  * Timer programs of a CPU do not interrupt each other and share one scratch.
- * Programs that run on behalf of a task (probes, page faults) are interrupted
- * by the timer, and may be preempted by another such program: they take one
- * that is free.
+ * Programs at page faults, which run with interrupts disabled, have another:
+ * they interrupt the others, and are not interrupted. Probes are interrupted by
+ * the timer, and may be preempted by another probe: they take one that is free.
  */
 #ifndef PPROFD_BPF_UNWIND_STATE_H_
 #define PPROFD_BPF_UNWIND_STATE_H_
@@ -45,7 +45,8 @@ struct mappings_origin {
 /* Indexes of scratch. */
 #define CONTEXT_TIMER 0
 #define CONTEXT_FIRST_TASK 1
-#define CONTEXTS 3
+#define CONTEXT_FAULT 3
+#define CONTEXTS 4
 
 struct unwind_state {
   uint32_t context;
@@ -95,10 +96,10 @@ static __always_inline struct unwind_state* unwind_state(uint32_t context) {
   return bpf_map_lookup_elem(&unwind_states, &context);
 }
 
-/* Scratch for a program that runs on behalf of a task; NULL when all of it is
- * in use by programs that this one has preempted. */
+/* Scratch for a probe; NULL when all of it is in use by programs that this one
+ * has preempted. */
 static __always_inline struct unwind_state* take_task_state(void) {
-  for (uint32_t i = CONTEXT_FIRST_TASK; i < CONTEXTS; i++) {
+  for (uint32_t i = CONTEXT_FIRST_TASK; i < CONTEXT_FAULT; i++) {
     struct unwind_state* state = unwind_state(i);
     if (!state) return 0;
     if (__sync_val_compare_and_swap(&state->is_taken, 0, 1) == 0) {
@@ -111,6 +112,20 @@ static __always_inline struct unwind_state* take_task_state(void) {
 
 static __always_inline void give_back(struct unwind_state* state) {
   __sync_lock_test_and_set(&state->is_taken, 0);
+}
+
+/* Scratch for a program at a page fault. Without atomic instructions, which
+ * kernels before 5.12 do not have. */
+static __always_inline struct unwind_state* take_fault_state(void) {
+  struct unwind_state* state = unwind_state(CONTEXT_FAULT);
+  if (!state || state->is_taken) return 0;
+  state->is_taken = 1;
+  state->context = CONTEXT_FAULT;
+  return state;
+}
+
+static __always_inline void give_back_fault_state(struct unwind_state* state) {
+  state->is_taken = 0;
 }
 
 #endif /* PPROFD_BPF_UNWIND_STATE_H_ */

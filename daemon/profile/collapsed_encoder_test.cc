@@ -34,8 +34,9 @@ class CollapsedEncoderTest : public testing::Test {
                                 .values = {count, count * 1000},
                                 .labels = std::move(labels)});
   }
-  std::string Encode() {
+  std::string Encode(const char* type = "samples") {
     profile_.sample_types.resize(2);
+    profile_.sample_types[0].type = strings_.Add(type);
     profile_.strings = std::move(strings_).Take();
     return EncodeCollapsed(profile_, {});
   }
@@ -93,6 +94,11 @@ TEST_F(CollapsedEncoderTest, StartsStacksOfOneProcessWithTheirRoot) {
   Sample({Location("/bin/x", {"main"})}, 1,
          {{.key = comm, .str = strings_.Add("worker")}});
   EXPECT_EQ(Encode(), "main 1\n");
+}
+
+TEST_F(CollapsedEncoderTest, ShowsBytesOfWhatIsNoCpuTime) {
+  Sample({Location("/bin/x", {"main"})}, 128);
+  EXPECT_EQ(Encode("faults"), "main 128000\n");
 }
 
 }  // namespace

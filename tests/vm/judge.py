@@ -8,9 +8,9 @@ MIN_SAMPLES = 50
 MIN_EXACT_SHARE = 0.99
 # Stacks without any function of the program itself are rare.
 MIN_SHOWN_SHARE = 0.8
-# A program that starts touches more; the first stacks come before its tables.
-MIN_TOUCHED_BYTES = 50 * 4096
-MIN_WHOLE_SHARE = 0.8
+# A program that starts touches more; but most of its stacks come before its
+# tables, many at once.
+MIN_TOUCHED_BYTES = 20 * 4096
 # Nothing of the user half is left to be shown.
 EXITING = "[truncated: thread exiting, its memory is gone]"
 
@@ -99,7 +99,7 @@ def _judge_rss(found, target):
         total += int(touched)
         whole += int(touched) * (not stack.startswith("[truncated"))
     text = f"{target}: {whole} of {total} bytes touched by whole stacks"
-    return total < MIN_TOUCHED_BYTES or whole < MIN_WHOLE_SHARE * total, text
+    return total < MIN_TOUCHED_BYTES or whole == 0, text
 
 
 def _judge_target(found, target):
