@@ -45,17 +45,7 @@ static __always_inline void unwind_user(struct unwind_state* state,
   }
   check_known_mappings(state, task);
   if (!user_mode) code_segment = fill_user_registers(state, task);
-  start_unwind(state);
-  /* The kernel's own threads of a process (io_uring, vhost) never were in user
-   * mode, and say so by registers of zero. */
-  if (!user_mode && !state->pc && !state->sp) return;
-  if (code_segment == USER_CODE_32_BIT) {
-    state->result = PPROFD_UNWIND_TRUNCATED;
-    state->reason = PPROFD_REASON_COMPAT_TASK;
-    return;
-  }
-  walk_user(state);
-  note_exec(state, task, user_mode);
+  walk_task(state, task, user_mode, code_segment);
 }
 
 static __always_inline void take_sample(struct bpf_perf_event_data* ctx,

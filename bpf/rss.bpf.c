@@ -60,14 +60,7 @@ static __noinline int sample_fault(bool user_mode) {
   sample->value[1] = faults_per_sample * page_bytes;
   check_known_mappings(state, task);
   uint64_t code_segment = read_user_registers(task, state->context);
-  start_unwind(state);
-  if (code_segment == USER_CODE_32_BIT) {
-    state->result = PPROFD_UNWIND_TRUNCATED;
-    state->reason = PPROFD_REASON_COMPAT_TASK;
-  } else {
-    walk_user(state);
-    note_exec(state, task, user_mode);
-  }
+  walk_task(state, task, user_mode, code_segment);
   finish_sample(state, finish_user(state));
   give_back_fault_state(state);
   return 0;

@@ -110,16 +110,6 @@ static __always_inline bool is_inside_exec(uint64_t task) {
   return BPF_CORE_READ_BITFIELD_PROBED((struct task_struct*)task, in_execve);
 }
 
-/* Why the user half ends early, if its registers may be those of a program
- * that is being replaced. */
-static __always_inline void note_exec(struct unwind_state* state, uint64_t task,
-                                      bool user_mode) {
-  if (!user_mode && state->result == PPROFD_UNWIND_TRUNCATED &&
-      is_inside_exec(task)) {
-    state->reason = PPROFD_REASON_IN_EXEC;
-  }
-}
-
 static __always_inline bool wants_raw_stack(const struct unwind_state* state) {
   return state->result == PPROFD_UNWIND_TRUNCATED &&
          (state->reason == PPROFD_REASON_MODULE_PENDING ||
@@ -172,6 +162,25 @@ static __always_inline void walk_user(struct unwind_state* state) {
   uint32_t context = state->context;
   for (int i = 0; i <= PPROFD_MAX_USER_FRAMES; i++) {
     if (unwind_step(context) != STEP_MORE) break;
+  }
+}
+
+/* The same of a task as it was interrupted, or entered the kernel. */
+static __always_inline void walk_task(struct unwind_state* state, uint64_t task,
+                                      bool user_mode, uint64_t code_segment) {
+  start_unwind(state);
+  /* The kernel's own threads of a process (io_uring, vhost) never were in user
+   * mode, and say so by registers of zero. */
+  if (!user_mode && !state->pc && !state->sp) return;
+  if (code_segment == USER_CODE_32_BIT) {
+    state->result = PPROFD_UNWIND_TRUNCATED;
+    state->reason = PPROFD_REASON_COMPAT_TASK;
+    return;
+  }
+  walk_user(state);
+  if (!user_mode && state->result == PPROFD_UNWIND_TRUNCATED &&
+      is_inside_exec(task)) {
+    state->reason = PPROFD_REASON_IN_EXEC;
   }
 }
 
