@@ -156,8 +156,11 @@ def test_what_is_touched_again_is_no_growth(exact, tmp_path):
     with Grow(tmp_path, "idle", 32) as target:
         truth, profile = watch_act(exact, target)
         assert truth.grown < MIB  # the kernel counts in lumps
-        assert profile.samples == []
-        assert any("few samples (0)" in line for line in profile.comments)
+        # Its libraries may have a page left to be touched.
+        assert profile.count < 16
+        assert not any("idle_touch" in names_of(sample)
+                       for sample in profile.samples)
+        assert any("few samples (" in line for line in profile.comments)
 
 
 def test_samples_stand_for_the_truth_within_chance(client, tmp_path):
