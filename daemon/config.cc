@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "daemon/base/unique_handle.h"
+#include "daemon/model/heap_selection.h"
 #include "daemon/server/listen_address.h"
 
 namespace pprofd {
@@ -260,6 +261,11 @@ void AddDebuginfod(std::vector<Setting>& table) {
       seconds(1), seconds(30 * 86400)));
 }
 
+bool AreHeapRules(std::span<const std::string> texts) {
+  std::vector<std::string> rules(texts.begin(), texts.end());
+  return HeapSelection::Parse(rules).ok();
+}
+
 void AddHeap(std::vector<Setting>& table) {
   table.push_back(Integer(
       "heap.budget_percent",
@@ -279,6 +285,15 @@ void AddHeap(std::vector<Setting>& table) {
       "heap.max_processes", "processes whose allocations are sampled at once",
       [](Config& config) -> int& { return config.heap.max_processes; }, 1,
       250));
+  table.push_back(List(
+      "heap.track",
+      "processes whose allocations are tracked from their start on",
+      [](Config& config) -> std::vector<std::string>& {
+        return config.heap.track;
+      },
+      "of exe:/PATH, unit:NAME.service, container:ID (12 to 64 hexadecimal "
+      "digits)",
+      AreHeapRules));
   table.push_back(
       Path("heap.preload_library",
            "the file with which processes sample their allocations themselves",

@@ -48,6 +48,7 @@ struct HeapConfig {
   uint64_t period = uint64_t{512} << 10;  // mean bytes between samples
   std::chrono::seconds idle_time{300};
   int max_processes = 64;
+  std::vector<std::string> track;  // model/heap_selection parses it
   std::string preload_library = "/usr/lib/pprofd/libpprofd_heap.so";
   bool operator==(const HeapConfig&) const = default;
 };

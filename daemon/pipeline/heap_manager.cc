@@ -329,6 +329,11 @@ bool HeapManager::HasExited(const Session& session) const {
   return session.HasExited();
 }
 
+bool HeapManager::KeepTracking(int32_t pid) const {
+  SessionRef session = FindSession(pid);
+  return session && !session->HasExited();
+}
+
 size_t HeapManager::CountRecords(int32_t pid) const {
   std::lock_guard lock(mutex_);
   auto found = sessions_.find(pid);
@@ -357,6 +362,7 @@ void HeapManager::OnFree(const FreeEvent& event) {
 }
 
 void HeapManager::OnExec(const ExecEvent& event) {
+  parts_.on_exec(event.process.pid);
   std::lock_guard lock(mutex_);
   auto found = sessions_.find(event.process.pid);
   // The event may be older than the tracking.

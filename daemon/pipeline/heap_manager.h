@@ -60,6 +60,8 @@ class HeapManager : public HeapSink {
     std::function<void()> drain;
     // Events that the kernel half could not send, of any process, so far.
     std::function<uint64_t()> count_losses;
+    // A process runs another program.
+    std::function<void(int32_t pid)> on_exec;
   };
   HeapManager(Parts parts, const Options& options);
   ~HeapManager() override { Stop(); }
@@ -80,6 +82,8 @@ class HeapManager : public HeapSink {
   HeapSnapshot Snapshot(Session& session) const;
   HeapSnapshot Between(Session& session, BootTime from, BootTime to) const;
   bool HasExited(const Session& session) const;
+  // As if somebody had asked; false when it is not tracked any more.
+  bool KeepTracking(int32_t pid) const;
   // 0 when it is not tracked.
   size_t CountRecords(int32_t pid) const;
 

@@ -19,6 +19,7 @@
 #include "daemon/collector/preload_probes.h"
 #include "daemon/debuginfod/debuginfod_client.h"
 #include "daemon/pipeline/heap_manager.h"
+#include "daemon/pipeline/heap_selector.h"
 #include "daemon/pipeline/local_profile_service.h"
 #include "daemon/pipeline/sample_router.h"
 #include "daemon/server/handlers.h"
@@ -79,6 +80,7 @@ class Pipeline::Impl {
     if (http_) http_->Stop();
     http_.reset();
     handlers_.reset();
+    if (selector_) selector_->Stop();
     if (heap_) heap_->Stop();
     if (sampler_) sampler_->Stop();
     if (reader_) reader_->Stop();
@@ -132,6 +134,7 @@ class Pipeline::Impl {
   std::unique_ptr<PreloadProbes> preload_probes_;
   std::unique_ptr<ProcessWorker> worker_;
   std::unique_ptr<HeapManager> heap_;
+  std::unique_ptr<HeapSelector> selector_;
   std::unique_ptr<EventReader> reader_;
   std::unique_ptr<ProcessExplainer> explainer_;
   Collections collections_;  // complete before it is asked for
@@ -168,7 +171,8 @@ Status Pipeline::Impl::Start(Use use) {
       HeapManager::Parts{
           *heap_probes_, *preload_probes_, *name_symbolizer_, clock_,
           [this] { CatchUp(); },
-          [this] { return program_->ReadLosses(ProfileKind::kHeap); }},
+          [this] { return program_->ReadLosses(ProfileKind::kHeap); },
+          [this](int32_t pid) { selector_->OnExec(pid); }},
       HeapManager::Options{
           .budget_cpus = config_.heap.budget_percent / 100.0,
           .period_bytes = config_.heap.period,
@@ -178,6 +182,9 @@ Status Pipeline::Impl::Start(Use use) {
                             BesideProgram(kPreloadFamily)},
           .history_ns =
               std::chrono::nanoseconds(config_.history.max_age).count()});
+  ASSIGN_OR_RETURN(HeapSelection selection,
+                   HeapSelection::Parse(config_.heap.track));
+  selector_ = std::make_unique<HeapSelector>(*heap_, std::move(selection));
   router_.SetHeap(heap_.get());
   reader_ = std::make_unique<EventReader>(program_->ring_fd(), router_);
   explainer_ = std::make_unique<ProcessExplainer>(ProcessExplainer::Parts{
@@ -263,6 +270,7 @@ Status Pipeline::Impl::StartSampling() {
   worker_->Start();
   RETURN_IF_ERROR(reader_->Start());
   heap_->Start();
+  selector_->Start();
   RETURN_IF_ERROR(program_->AttachProcessEvents());
   NoteCpuTimeSoFar();
   RETURN_IF_ERROR(

@@ -15,9 +15,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECTIONS = ("bpf", "daemon", "slowdown", "memory", "stacks", "symbolizer",
-            "heap", "rss")
+            "heap", "preload", "rss")
 WITH_OTEL = {"slowdown", "stacks"}
-WITHOUT_BENCH_PROGRAMS = {"heap", "rss"}
+WITHOUT_BENCH_PROGRAMS = {"heap", "preload", "rss"}
 
 
 def parse_arguments():
@@ -69,6 +69,7 @@ def measure(arguments, build, directory, otel):
     import completeness
     import daemon_cost
     import heap_cost
+    import heap_preload
     import memory
     import peers
     import rss_cost
@@ -111,6 +112,10 @@ def measure(arguments, build, directory, otel):
             done.append(found)
         if "heap" in arguments.only:
             found = heap_cost.HeapCost(directory)
+            found.measure(arguments.rounds)
+            done.append(found)
+        if "preload" in arguments.only:
+            found = heap_preload.PreloadCost(directory)
             found.measure(arguments.rounds)
             done.append(found)
         if "rss" in arguments.only:

@@ -16,7 +16,8 @@ class HeapTarget(TargetProcess):
     def __init__(self, name, arguments, directory, **popen_options):
         # Not as a TargetProcess does: this one is talked to.
         self.command = [str(TARGETS_DIR / name), *map(str, arguments)]
-        self.output_file = pathlib.Path(directory) / f"{name}.{id(self)}.out"
+        self.output_file = (pathlib.Path(directory)
+                            / f"{pathlib.Path(name).name}.{id(self)}.out")
         self.truths_seen = 0
         with open(self.output_file, "wb") as output:
             self.process = subprocess.Popen(
