@@ -51,9 +51,10 @@ void HeapSelector::OnExec(int32_t pid) {
 void HeapSelector::Run() {
   do {
     FindNew();
-    std::erase_if(candidates_, [this](auto& candidate) {
-      return Try(candidate.first, candidate.second++);
-    });
+    for (auto it = candidates_.begin(); it != candidates_.end();) {
+      bool is_done = Try(it->first, it->second++);
+      it = is_done ? candidates_.erase(it) : std::next(it);
+    }
     std::erase_if(tracked_,
                   [this](int32_t pid) { return !heap_.KeepTracking(pid); });
   } while (Wait());
