@@ -65,8 +65,9 @@ class HeapManager::Session {
   bool is_preloaded() const { return IsPreloaded(tracking->number()); }
   void Use() const { last_use.store(Now().time_since_epoch().count()); }
   bool HasExited() const {
+    if (!pidfd) return true;  // before it could be looked at
     pollfd event = {pidfd.get(), POLLIN, 0};
-    return pidfd && poll(&event, 1, 0) > 0;
+    return poll(&event, 1, 0) > 0;
   }
 };
 
@@ -155,15 +156,23 @@ void HeapManager::ForgetEnded() {
 }
 
 // What has exited may still be asked for: the longest ago goes first.
-bool HeapManager::MakeRoom(int32_t pid) {
-  if (sessions_.size() < options_.max_processes || sessions_.contains(pid)) {
+bool HeapManager::MakeRoom(int32_t pid, bool is_preloaded) {
+  auto is_alike = [&](const auto& entry) {
+    return entry.second->is_preloaded() == is_preloaded;
+  };
+  auto has_room = [&] {
+    return static_cast<size_t>(std::ranges::count_if(sessions_, is_alike)) <
+           options_.max_processes;
+  };
+  if (auto known = sessions_.find(pid);
+      has_room() || (known != sessions_.end() && is_alike(*known))) {
     return true;
   }
   ForgetEnded();
-  if (sessions_.size() < options_.max_processes) return true;
+  if (has_room()) return true;
   auto oldest = sessions_.end();
   for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
-    if (!it->second->HasExited()) continue;
+    if (!is_alike(*it) || !it->second->HasExited()) continue;
     if (oldest == sessions_.end() ||
         it->second->last_use < oldest->second->last_use) {
       oldest = it;
@@ -217,7 +226,7 @@ Result<HeapManager::SessionRef> HeapManager::Begin(int32_t pid,
   }
   {
     std::lock_guard lock(mutex_);
-    if (!MakeRoom(pid)) {
+    if (!MakeRoom(pid, preload != nullptr)) {
       return Status(StatusCode::kExhausted, "too many processes are tracked");
     }
     if (preload == nullptr) number = ++last_number_;
@@ -276,7 +285,7 @@ void HeapManager::AdmitPreloaded(const Sample& sample) {
       known->second->tracking->number() >= sample.tracking) {
     return;
   }
-  if (!MakeRoom(pid)) {
+  if (!MakeRoom(pid, true)) {
     GlobalReasonCounts().Add(PPROFD_REASON_HEAP_FULL);
     return;
   }

@@ -8,7 +8,9 @@
 // symbolizer and the clock.
 // Thread: any; locks itself. Sources are tended and ended on a thread of its
 //   own, which holds no lock while the kernel takes its time.
-// Bound: Options::max_processes, beyond it Exhausted.
+// Bound: Options::max_processes that are probed, beyond it Exhausted, and as
+//   many that sample by themselves, beyond it HEAP_FULL; those that have exited
+//   make room.
 // Fails: NotFound (no such process), Unsupported with what is missing.
 #ifndef DAEMON_PIPELINE_HEAP_MANAGER_H_
 #define DAEMON_PIPELINE_HEAP_MANAGER_H_
@@ -41,7 +43,7 @@ class HeapManager : public HeapSink {
   struct Options {
     double budget_cpus = 0.01;  // of one CPU, for each process
     uint64_t period_bytes = 512 << 10;
-    size_t max_processes = 64;
+    size_t max_processes = 64;        // probed, and as many again preloaded
     size_t max_live_blocks = 65'536;  // of a process; then the period doubles
     // 0: probes are in place only while a request waits.
     std::chrono::nanoseconds idle_time = std::chrono::minutes(5);
@@ -106,7 +108,8 @@ class HeapManager : public HeapSink {
   // All: REQUIRES mutex_.
   void Retire(const SessionRef& session);
   void ForgetEnded();
-  bool MakeRoom(int32_t pid);
+  // For a process of that sort.
+  bool MakeRoom(int32_t pid, bool is_preloaded);
   void Enlist(const SessionRef& session);
   std::shared_ptr<HeapTracking> FindTracking(uint32_t number) const;
   void Run();

@@ -183,6 +183,26 @@ os.waitpid(child, 0)
 """
 
 
+def test_programs_that_have_gone_make_room(tmp_path):
+    daemon = daemon_process.DaemonProcess(
+        tmp_path, config="heap:\n  max_processes: 2\n")
+    try:
+        daemon.wait_until_listening()
+        client = PprofClient(daemon.url)
+        for _ in range(12):
+            subprocess.run(["/bin/true"], env=environment_for(period=1),
+                           check=True)
+        with start("heap_sites", ["hold", 100, 64], tmp_path,
+                   period=1) as target:
+            target.act()
+            assert sums(heap(client, target.pid))[2] >= 100
+            # Nor do they take the room of those that are probed.
+            with HeapTarget("heap_sites", ["hold", 1, 64], tmp_path) as other:
+                assert client.get("heap", pid=other.pid).status == 200
+    finally:
+        assert daemon.stop() == 0
+
+
 def test_rate_is_refused_as_the_program_has_chosen(client, tmp_path):
     with start("heap_sites", ["hold", 10, 64], tmp_path) as target:
         reply = client.get("heap", pid=target.pid, rate=1)
