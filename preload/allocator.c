@@ -4,9 +4,9 @@
  * and tells which blocks it samples.
  *
  * Loaded by LD_PRELOAD. What is told goes through two functions of their own
- * that do nothing: pprofd puts probes on them. They begin with a nop of one byte,
- * which the kernel emulates; of five it would make a call, to a page that forked
- * children do not have. Without pprofd nothing happens but the counting.
+ * that do nothing: pprofd puts probes on them. They begin with a nop of one
+ * byte, which the kernel emulates; of five it would make a call, to a page that
+ * forked children do not have. Without pprofd nothing happens but the counting.
  * Each call is counted once, also when the allocator serves one function by
  * another of these: then the inner one has counted it.
  * Thread: any, and signal handlers as far as the allocator itself allows it.

@@ -19,7 +19,7 @@ from target_process import TARGETS_DIR
 from waiting import wait_until
 
 # How often probes come and go under load; 1000 takes some minutes.
-CYCLES = int(os.environ.get("PPROFD_HEAP_CYCLES", "40"))
+CYCLES = int(os.environ.get("PPROFD_HEAP_CYCLES", "20"))
 KILLS = 4
 # Nothing stays attached when nobody waits; every call is watched.
 AT_ONCE = "heap:\n  idle_time: 0s\n  budget_percent: 1000\n"
