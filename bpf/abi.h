@@ -382,8 +382,10 @@ struct pprofd_preloaded {
   uint64_t start_ticks; /* as /proc says */
   uint64_t exec_id;     /* which of its programs it is; 0 = not known yet */
   uint32_t tracking;
-  uint32_t reserved;
+  uint32_t live_blocks; /* of it in the table */
 };
+/* Of one process, so that others have room. */
+#define PPROFD_MAX_PRELOADED_BLOCKS 65536
 
 /* A sampled block that was not freed yet. */
 struct pprofd_live_block {

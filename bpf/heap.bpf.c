@@ -252,15 +252,20 @@ static __always_inline void begin_sample(struct unwind_state* state,
   sample->address = address;
 }
 
-static __always_inline void watch_block(struct unwind_state* state) {
+/* True when there is one more in the table; false, too, when the address was
+ * handed out again after a free that nobody saw. */
+static __always_inline bool watch_block(struct unwind_state* state) {
   struct pprofd_sample* sample = &state->sample;
   uint64_t time = sample->header.time_ns;
   struct pprofd_live_block key = {.address = sample->address,
                                   .tracking = sample->capture};
+  bool is_new = !bpf_map_lookup_elem(&live_blocks, &key);
   if (bpf_map_update_elem(&live_blocks, &key, &time, BPF_ANY)) {
     sample->flags |= PPROFD_SAMPLE_UNTRACKED;
     count_reason(PPROFD_REASON_LIVE_BLOCKS_FULL);
+    return false;
   }
+  return is_new;
 }
 
 /* Its own frame: with it in two places the others would not fit. */

@@ -20,8 +20,8 @@ struct {
   __type(value, struct pprofd_preloaded);
 } preloaded SEC(".maps");
 
-/* The process's number; 0 = it has none. */
-static __noinline uint32_t preloaded_tracking(bool begins) {
+/* What is known of the process; null if there is nothing and no room. */
+static __noinline struct pprofd_preloaded* find_preloaded(bool begins) {
   uint64_t task = bpf_get_current_task();
   uint64_t leader = LOAD_WORD(task, task_struct, group_leader);
   uint32_t tgid = bpf_get_current_pid_tgid() >> 32;
@@ -32,20 +32,16 @@ static __noinline uint32_t preloaded_tracking(bool begins) {
   if (found && found->start_ticks == own.start_ticks) {
     /* The daemon does not know which program it runs by now. */
     if (!found->exec_id) found->exec_id = own.exec_id;
-    if (found->exec_id == own.exec_id) return found->tracking;
+    if (found->exec_id == own.exec_id) return found;
   }
   if (!begins) return 0;
   own.tracking = PPROFD_PRELOAD_TRACKING |
                  (__sync_fetch_and_add(&preload_trackings, 1) + 1);
-  if (!bpf_map_update_elem(&preloaded, &tgid, &own,
-                           found ? BPF_ANY : BPF_NOEXIST)) {
-    return own.tracking;
-  }
-  /* Another thread was quicker, or there is no room. */
+  bpf_map_update_elem(&preloaded, &tgid, &own, found ? BPF_ANY : BPF_NOEXIST);
+  /* Another thread may have been quicker. */
   found = bpf_map_lookup_elem(&preloaded, &tgid);
-  if (found) return found->tracking;
-  count_reason(PPROFD_REASON_HEAP_FULL);
-  return 0;
+  if (!found) count_reason(PPROFD_REASON_HEAP_FULL);
+  return found;
 }
 
 /* From the first instruction of a function to the call of it. */
@@ -60,23 +56,35 @@ static __always_inline int return_to_caller(struct unwind_state* state) {
   return 0;
 }
 
+/* Whoever has the library can call its functions, with anything. */
+#define MAX_PERIOD (1ULL << 40)
+
+static __always_inline bool is_sample(struct pt_regs* ctx) {
+  volatile struct pt_regs* regs = ctx;
+  uint64_t bytes = regs->rsi;
+  uint64_t period = regs->rdx;
+  return bytes && bytes < ABSURD_BYTES && period && period <= MAX_PERIOD;
+}
+
 /* (block, bytes, period); null: its free will not be told. */
 SEC("uprobe")
 int heap_told_sample(struct pt_regs* ctx) {
-  uint32_t tracking = preloaded_tracking(true);
-  if (!tracking) return 0;
+  if (!is_sample(ctx)) return 0;
+  struct pprofd_preloaded* process = find_preloaded(true);
+  if (!process) return 0;
   struct unwind_state* state = take_task_state();
   if (!state) {
     count_reason(PPROFD_REASON_SCRATCH_MISSING);
     return 0;
   }
   if (read_registers(ctx, state->context, false)) goto out;
-  begin_sample(state, tracking, state->registers[4], state->registers[1],
-               state->registers[5]);
-  if (state->sample.address) {
-    watch_block(state);
-  } else {
+  begin_sample(state, process->tracking, state->registers[4],
+               state->registers[1], state->registers[5]);
+  if (!state->sample.address ||
+      process->live_blocks >= PPROFD_MAX_PRELOADED_BLOCKS) {
     state->sample.flags |= PPROFD_SAMPLE_UNTRACKED;
+  } else if (watch_block(state)) {
+    __sync_fetch_and_add(&process->live_blocks, 1);
   }
   if (return_to_caller(state)) goto out;
   check_known_mappings(state, bpf_get_current_task());
@@ -91,10 +99,12 @@ out:
 /* (block) */
 SEC("uprobe")
 int heap_told_free(struct pt_regs* ctx) {
-  uint32_t tracking = preloaded_tracking(false);
-  if (!tracking) return 0;
+  struct pprofd_preloaded* process = find_preloaded(false);
+  if (!process) return 0;
   uint64_t address = ((volatile struct pt_regs*)ctx)->rdi;
-  uint64_t time = take_live_block(tracking, address);
-  if (time) send_free(tracking, address, time);
+  uint64_t time = take_live_block(process->tracking, address);
+  if (!time) return 0;
+  __sync_fetch_and_add(&process->live_blocks, -1);
+  send_free(process->tracking, address, time);
   return 0;
 }

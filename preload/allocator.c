@@ -9,9 +9,17 @@
  * forked children do not have. Without pprofd nothing happens but the counting.
  * Each call is counted once, also when the allocator serves one function by
  * another of these: then the inner one has counted it.
+ * Where the program or a library in front of this one brings its own malloc or
+ * free, not all calls come here: then nothing is told.
+ *
+ * C++'s operators are in libpprofd_heap_new.so only (PPROFD_OPERATORS), for
+ * allocators that bring their own, which do not call malloc: jemalloc, tcmalloc
+ * and mimalloc. Elsewhere to stand in front of them would do harm, as libraries
+ * that are loaded later may bring their own, each for itself.
  * Thread: any, and signal handlers as far as the allocator itself allows it.
- * Fails: as the allocator does.
+ * Fails: as the allocator does; what it lacks fails as if memory were short.
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,56 +62,89 @@ __asm__(
     ".cfi_endproc\n"
     ".size pprofd_heap_freed, . - pprofd_heap_freed\n");
 
-/* The allocator's functions: each is looked up when it is first called. Name,
- * result, parameters, arguments. */
-#define FUNCTIONS(F)                                                           \
-  F(malloc, void*, (size_t bytes), (bytes))                                    \
-  F(free, void, (void* block), (block))                                        \
-  F(calloc, void*, (size_t count, size_t bytes), (count, bytes))               \
-  F(realloc, void*, (void* old, size_t bytes), (old, bytes))                   \
-  F(reallocarray, void*, (void* old, size_t count, size_t bytes),              \
-    (old, count, bytes))                                                       \
-  F(memalign, void*, (size_t alignment, size_t bytes), (alignment, bytes))     \
-  F(aligned_alloc, void*, (size_t alignment, size_t bytes),                    \
-    (alignment, bytes))                                                        \
-  F(posix_memalign, int, (void** result, size_t alignment, size_t bytes),      \
-    (result, alignment, bytes))                                                \
-  F(valloc, void*, (size_t bytes), (bytes))                                    \
-  F(pvalloc, void*, (size_t bytes), (bytes))                                   \
-  F(_Znwm, void*, (size_t bytes), (bytes))                                     \
-  F(_Znam, void*, (size_t bytes), (bytes))                                     \
-  F(_ZnwmRKSt9nothrow_t, void*, (size_t bytes, const void* tag), (bytes, tag)) \
-  F(_ZnamRKSt9nothrow_t, void*, (size_t bytes, const void* tag), (bytes, tag)) \
-  F(_ZnwmSt11align_val_t, void*, (size_t bytes, size_t alignment),             \
-    (bytes, alignment))                                                        \
-  F(_ZnamSt11align_val_t, void*, (size_t bytes, size_t alignment),             \
-    (bytes, alignment))                                                        \
-  F(_ZnwmSt11align_val_tRKSt9nothrow_t, void*,                                 \
-    (size_t bytes, size_t alignment, const void* tag),                         \
-    (bytes, alignment, tag))                                                   \
-  F(_ZnamSt11align_val_tRKSt9nothrow_t, void*,                                 \
-    (size_t bytes, size_t alignment, const void* tag),                         \
-    (bytes, alignment, tag))                                                   \
-  F(_ZdlPv, void, (void* block), (block))                                      \
-  F(_ZdaPv, void, (void* block), (block))                                      \
-  F(_ZdlPvm, void, (void* block, size_t bytes), (block, bytes))                \
-  F(_ZdaPvm, void, (void* block, size_t bytes), (block, bytes))                \
-  F(_ZdlPvRKSt9nothrow_t, void, (void* block, const void* tag), (block, tag))  \
-  F(_ZdaPvRKSt9nothrow_t, void, (void* block, const void* tag), (block, tag))  \
-  F(_ZdlPvSt11align_val_t, void, (void* block, size_t alignment),              \
-    (block, alignment))                                                        \
-  F(_ZdaPvSt11align_val_t, void, (void* block, size_t alignment),              \
-    (block, alignment))                                                        \
-  F(_ZdlPvmSt11align_val_t, void,                                              \
-    (void* block, size_t bytes, size_t alignment), (block, bytes, alignment))  \
-  F(_ZdaPvmSt11align_val_t, void,                                              \
-    (void* block, size_t bytes, size_t alignment), (block, bytes, alignment))
+/* The allocator's functions: name, result, parameters, arguments, and what is
+ * done when nobody has it. */
+#define FUNCTIONS_OF_C(F)                                                     \
+  F(malloc, void*, (size_t bytes), (bytes), return NULL)                      \
+  F(free, void, (void* block), (block), return)                               \
+  F(free_sized, void, (void* block, size_t bytes), (block, bytes),            \
+    next.free(block))                                                         \
+  F(free_aligned_sized, void, (void* block, size_t alignment, size_t bytes),  \
+    (block, alignment, bytes), next.free(block))                              \
+  F(calloc, void*, (size_t count, size_t bytes), (count, bytes), return NULL) \
+  F(realloc, void*, (void* old, size_t bytes), (old, bytes), return NULL)     \
+  F(reallocarray, void*, (void* old, size_t count, size_t bytes),             \
+    (old, count, bytes), return NULL)                                         \
+  F(memalign, void*, (size_t alignment, size_t bytes), (alignment, bytes),    \
+    return NULL)                                                              \
+  F(aligned_alloc, void*, (size_t alignment, size_t bytes),                   \
+    (alignment, bytes), return NULL)                                          \
+  F(posix_memalign, int, (void** result, size_t alignment, size_t bytes),     \
+    (result, alignment, bytes), return ENOMEM)                                \
+  F(valloc, void*, (size_t bytes), (bytes), return NULL)                      \
+  F(pvalloc, void*, (size_t bytes), (bytes), return NULL)
 
-#define DECLARE_POINTER(name, result, parameters, arguments) \
+#define TAG const void* tag
+#define WITHOUT_NEW return allocate(bytes)
+#define WITHOUT_ALIGNED_NEW return allocate_aligned(alignment, bytes)
+#define WITHOUT_DELETE next.free(block)
+#define OPERATORS(F)                                                          \
+  F(_Znwm, void*, (size_t bytes), (bytes), WITHOUT_NEW)                       \
+  F(_Znam, void*, (size_t bytes), (bytes), WITHOUT_NEW)                       \
+  F(_ZnwmRKSt9nothrow_t, void*, (size_t bytes, TAG), (bytes, tag),            \
+    WITHOUT_NEW)                                                              \
+  F(_ZnamRKSt9nothrow_t, void*, (size_t bytes, TAG), (bytes, tag),            \
+    WITHOUT_NEW)                                                              \
+  F(_ZnwmSt11align_val_t, void*, (size_t bytes, size_t alignment),            \
+    (bytes, alignment), WITHOUT_ALIGNED_NEW)                                  \
+  F(_ZnamSt11align_val_t, void*, (size_t bytes, size_t alignment),            \
+    (bytes, alignment), WITHOUT_ALIGNED_NEW)                                  \
+  F(_ZnwmSt11align_val_tRKSt9nothrow_t, void*,                                \
+    (size_t bytes, size_t alignment, TAG), (bytes, alignment, tag),           \
+    WITHOUT_ALIGNED_NEW)                                                      \
+  F(_ZnamSt11align_val_tRKSt9nothrow_t, void*,                                \
+    (size_t bytes, size_t alignment, TAG), (bytes, alignment, tag),           \
+    WITHOUT_ALIGNED_NEW)                                                      \
+  F(_ZdlPv, void, (void* block), (block), WITHOUT_DELETE)                     \
+  F(_ZdaPv, void, (void* block), (block), WITHOUT_DELETE)                     \
+  F(_ZdlPvm, void, (void* block, size_t bytes), (block, bytes),               \
+    WITHOUT_DELETE)                                                           \
+  F(_ZdaPvm, void, (void* block, size_t bytes), (block, bytes),               \
+    WITHOUT_DELETE)                                                           \
+  F(_ZdlPvRKSt9nothrow_t, void, (void* block, TAG), (block, tag),             \
+    WITHOUT_DELETE)                                                           \
+  F(_ZdaPvRKSt9nothrow_t, void, (void* block, TAG), (block, tag),             \
+    WITHOUT_DELETE)                                                           \
+  F(_ZdlPvSt11align_val_t, void, (void* block, size_t alignment),             \
+    (block, alignment), WITHOUT_DELETE)                                       \
+  F(_ZdaPvSt11align_val_t, void, (void* block, size_t alignment),             \
+    (block, alignment), WITHOUT_DELETE)                                       \
+  F(_ZdlPvmSt11align_val_t, void,                                             \
+    (void* block, size_t bytes, size_t alignment), (block, bytes, alignment), \
+    WITHOUT_DELETE)                                                           \
+  F(_ZdaPvmSt11align_val_t, void,                                             \
+    (void* block, size_t bytes, size_t alignment), (block, bytes, alignment), \
+    WITHOUT_DELETE)                                                           \
+  F(_ZdlPvSt11align_val_tRKSt9nothrow_t, void,                                \
+    (void* block, size_t alignment, TAG), (block, alignment, tag),            \
+    WITHOUT_DELETE)                                                           \
+  F(_ZdaPvSt11align_val_tRKSt9nothrow_t, void,                                \
+    (void* block, size_t alignment, TAG), (block, alignment, tag),            \
+    WITHOUT_DELETE)
+
+#ifdef PPROFD_OPERATORS
+#define FUNCTIONS(F) \
+  FUNCTIONS_OF_C(F)  \
+  OPERATORS(F)
+#else
+#define FUNCTIONS(F) FUNCTIONS_OF_C(F)
+#endif
+
+#define DECLARE_POINTER(name, result, parameters, arguments, otherwise) \
   result(*name) parameters;
-#define DECLARE_FIRST(name, result, parameters, arguments) \
+#define DECLARE_FIRST(name, result, parameters, arguments, otherwise) \
   static result first_##name parameters;
-#define INITIAL_POINTER(name, result, parameters, arguments) \
+#define INITIAL_POINTER(name, result, parameters, arguments, otherwise) \
   .name = first_##name,
 
 FUNCTIONS(DECLARE_FIRST)
@@ -111,19 +152,57 @@ static struct {
   FUNCTIONS(DECLARE_POINTER)
 } next = {FUNCTIONS(INITIAL_POINTER)};
 
-/* Only what the program was linked to is called, so somebody has it. */
+#ifdef PPROFD_OPERATORS
+/* For who has new and delete of nobody else: they are pairs. Cannot throw. */
+static void* allocate(size_t bytes) {
+  void* block = next.malloc(bytes ? bytes : 1);
+  if (!block) __builtin_trap();
+  return block;
+}
+static void* allocate_aligned(size_t alignment, size_t bytes) {
+  void* block = NULL;
+  if (next.posix_memalign(&block, alignment, bytes)) __builtin_trap();
+  return block;
+}
+#endif
+
+static bool has_looked;
+static bool has_started;
+
+/* All are looked up when the program starts, and those that are called before,
+ * then: later, files come and go, and other threads hold locks. */
 COLD static void* find(const char* name) {
-  struct next_function found = find_next_function(name);
-  if (!found.address) __builtin_trap();
-  return found.address;
+  if (has_started) return NULL;
+  if (!has_looked) {
+    has_looked = true;
+    if (!is_first_function("malloc") || !is_first_function("free")) {
+      countdown_mute();
+    }
+  }
+  return find_next_function(name);
 }
 
-#define DEFINE_FIRST(name, result, parameters, arguments) \
-  COLD static result first_##name parameters {            \
-    next.name = find(#name);                              \
-    return next.name arguments;                           \
+#define DEFINE_FIRST(name, result, parameters, arguments, otherwise) \
+  COLD static result first_##name parameters {                       \
+    result(*found) parameters = find(#name);                         \
+    if (found) {                                                     \
+      next.name = found;                                             \
+      return found arguments;                                        \
+    }                                                                \
+    otherwise;                                                       \
   }
 FUNCTIONS(DEFINE_FIRST)
+
+#define FIND_NEXT(name, result, parameters, arguments, otherwise) \
+  if (next.name == first_##name) {                                \
+    result(*found) parameters = find(#name);                      \
+    if (found) next.name = found;                                 \
+  }
+
+__attribute__((constructor)) static void start(void) {
+  FUNCTIONS(FIND_NEXT)
+  has_started = true;
+}
 
 /* A value for the rest of a rare branch. Else the compiler keeps it in a
  * register that it has to save on the stack first, in every call. */
@@ -153,11 +232,6 @@ EXPORT void* malloc(size_t requested) {
   void* block = next.malloc(bytes);
   if (period) tell_sample(block, bytes, period);
   return block;
-}
-
-EXPORT void free(void* block) {
-  if (UNLIKELY(sampled_blocks_may_have(block))) release(block);
-  next.free(block);
 }
 
 /* What an outer function finds out about the inner ones. */
@@ -212,7 +286,10 @@ EXPORT void* realloc(void* old, size_t bytes) {
 }
 
 EXPORT void* reallocarray(void* old, size_t count, size_t bytes) {
-  MOVE(old, next.reallocarray(old, count, bytes), count * bytes);
+  size_t product;
+  /* Too much is not nothing, which would free the block. */
+  if (__builtin_mul_overflow(count, bytes, &product)) product = SIZE_MAX;
+  MOVE(old, next.reallocarray(old, count, bytes), product);
 }
 
 EXPORT int posix_memalign(void** result, size_t alignment, size_t bytes) {
@@ -234,8 +311,18 @@ ALLOCATE(aligned_alloc, (size_t alignment, size_t bytes), (alignment, bytes))
 ALLOCATE(valloc, (size_t bytes), (bytes))
 ALLOCATE(pvalloc, (size_t bytes), (bytes))
 
-/* C++'s operators. libstdc++'s call malloc and free; jemalloc, tcmalloc and
- * mimalloc have their own, which do not. An exception passes through. */
+#define RELEASE(name, parameters, arguments)                      \
+  EXPORT void name parameters {                                   \
+    if (UNLIKELY(sampled_blocks_may_have(block))) release(block); \
+    next.name arguments;                                          \
+  }
+RELEASE(free, (void* block), (block))
+RELEASE(free_sized, (void* block, size_t bytes), (block, bytes))
+RELEASE(free_aligned_sized, (void* block, size_t alignment, size_t bytes),
+        (block, alignment, bytes))
+
+#ifdef PPROFD_OPERATORS
+/* An exception passes through. */
 ALLOCATE(_Znwm, (size_t bytes), (bytes))
 ALLOCATE(_Znam, (size_t bytes), (bytes))
 ALLOCATE(_ZnwmRKSt9nothrow_t, (size_t bytes, const void* tag), (bytes, tag))
@@ -251,11 +338,6 @@ ALLOCATE(_ZnamSt11align_val_tRKSt9nothrow_t,
          (size_t bytes, size_t alignment, const void* tag),
          (bytes, alignment, tag))
 
-#define RELEASE(name, parameters, arguments)                      \
-  EXPORT void name parameters {                                   \
-    if (UNLIKELY(sampled_blocks_may_have(block))) release(block); \
-    next.name arguments;                                          \
-  }
 RELEASE(_ZdlPv, (void* block), (block))
 RELEASE(_ZdaPv, (void* block), (block))
 RELEASE(_ZdlPvm, (void* block, size_t bytes), (block, bytes))
@@ -270,3 +352,8 @@ RELEASE(_ZdlPvmSt11align_val_t, (void* block, size_t bytes, size_t alignment),
         (block, bytes, alignment))
 RELEASE(_ZdaPvmSt11align_val_t, (void* block, size_t bytes, size_t alignment),
         (block, bytes, alignment))
+RELEASE(_ZdlPvSt11align_val_tRKSt9nothrow_t,
+        (void* block, size_t alignment, TAG), (block, alignment, tag))
+RELEASE(_ZdaPvSt11align_val_tRKSt9nothrow_t,
+        (void* block, size_t alignment, TAG), (block, alignment, tag))
+#endif

@@ -4,7 +4,6 @@
 #include <elf.h>
 #include <sys/auxv.h>
 #include <time.h>
-#include <x86intrin.h>
 
 /* Of the C library that the process has, whichever it is. */
 #pragma weak environ
@@ -16,6 +15,7 @@ extern char** environ;
 #define ABSURD_BYTES (1ULL << 47)
 #define MAX_PERIOD (1ULL << 40)
 #define SAMPLES_PER_CHECK 1024
+#define MUTE (1ULL << 62) /* as a period */
 
 __thread struct countdown countdown;
 
@@ -34,41 +34,50 @@ static void store(uint64_t* to, uint64_t value) {
 }
 
 /* SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
- * generators", 2014), stirred by the time so that forked processes part. */
+ * generators", 2014). */
 static uint64_t draw_bits(struct countdown* own) {
-  own->random += 0x9e3779b97f4a7c15 ^ (__rdtsc() << 32);
+  own->random += 0x9e3779b97f4a7c15;
   uint64_t bits = own->random;
   bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
   bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
   return bits ^ bits >> 31;
 }
 
-/* ln(x) for a normal x > 0. With x = m * 2^e and m within [2/3, 4/3):
- * ln(m) = 2 atanh((m - 1) / (m + 1)), whose series ends soon as the argument is
- * at most 1/5: the first term left out is below 1e-13. */
-static double natural_logarithm(double x) {
-  union {
-    double value;
-    uint64_t bits;
-  } number = {.value = x};
-  int exponent = (int)(number.bits >> 52) - 1023;
-  number.bits = (number.bits & 0xfffffffffffff) | 1023ULL << 52;
-  if (number.value >= 4.0 / 3) {
-    number.value /= 2;
-    exponent += 1;
+/* What differs between processes, and threads (which may have the same place,
+ * one after another), without asking the kernel or the time-stamp counter,
+ * which programs may have forbidden themselves. */
+static uint64_t draw_seed(void) {
+  static uint64_t threads;
+  uint64_t thread = __atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);
+  const uint64_t* random =
+      getauxval ? (const uint64_t*)getauxval(AT_RANDOM) : 0;
+  return (random ? random[0] : 0) + thread * 0xd1342543de82ef95;
+}
+
+/* -ln(bits / 2^64), in units of 2^-32. In integers: floating point would leave
+ * its traces in the program's exception flags. With bits = m * 2^e and m within
+ * [1, 2), the digits of log2(m) come one by one from squaring m. */
+static uint64_t negative_logarithm(uint64_t bits) {
+  if (!bits) bits = 1;
+  int zeros = __builtin_clzll(bits);
+  uint64_t mantissa = bits << zeros; /* 63 bits behind the point */
+  uint64_t fraction = 0;
+  for (int i = 0; i < 32; i++) {
+    uint64_t square = (unsigned __int128)mantissa * mantissa >> 64;
+    uint64_t digit = square >> 63; /* 62 bits behind the point */
+    fraction = fraction << 1 | digit;
+    mantissa = digit ? square : square << 1;
   }
-  double s = (number.value - 1) / (number.value + 1);
-  double square = s * s;
-  double sum = 0;
-  for (int k = 17; k >= 1; k -= 2) sum = sum * square + 1.0 / k;
-  return 2 * s * sum + exponent * 0.69314718055994531;
+  uint64_t binary = ((uint64_t)(zeros + 1) << 32) - fraction;
+  return (unsigned __int128)binary * 2977044472u >> 32; /* ln(2) * 2^32 */
 }
 
 static uint64_t draw_interval(struct countdown* own) {
   /* Exact: every block that is not empty. */
   if (own->period <= 1) return 0;
-  double uniform = ((double)(draw_bits(own) >> 11) + 1) * 0x1p-53; /* (0, 1] */
-  return (uint64_t)(-natural_logarithm(uniform) * (double)own->period);
+  if (own->period == MUTE) return UINT64_MAX;
+  unsigned __int128 logarithm = negative_logarithm(draw_bits(own));
+  return logarithm * own->period >> 32;
 }
 
 /* PPROFD_HEAP_PERIOD, in bytes. Not obeyed in programs with more rights than
@@ -110,9 +119,11 @@ static void begin_interval(struct countdown* own) {
 static void limit_rate(void) {
   uint64_t count = __atomic_add_fetch(&sample_count, 1, __ATOMIC_RELAXED);
   uint64_t period = load(&shared_period);
+  if (period == MUTE) return;
   if (count % SAMPLES_PER_CHECK || period <= 1 || !clock_gettime) return;
   struct timespec time;
-  if (clock_gettime(CLOCK_MONOTONIC, &time)) return;
+  /* The coarse one needs neither the kernel nor the time-stamp counter. */
+  if (clock_gettime(CLOCK_MONOTONIC_COARSE, &time)) return;
   int64_t now = time.tv_sec * 1000000000LL + time.tv_nsec;
   int64_t before = __atomic_exchange_n(&checked_ns, now, __ATOMIC_RELAXED);
   if (!before) return;
@@ -129,7 +140,7 @@ uint64_t countdown_end(uint64_t bytes) {
   struct countdown* own = &countdown;
   if (bytes >= ABSURD_BYTES) return 0;
   if (!own->period) {
-    own->random = __rdtsc() ^ (uint64_t)(uintptr_t)own;
+    own->random = draw_seed();
     begin_interval(own);
     if (countdown_goes_on(bytes)) return 0;
   }
@@ -137,12 +148,14 @@ uint64_t countdown_end(uint64_t bytes) {
   uint64_t period = own->period;
   limit_rate();
   begin_interval(own);
-  return period;
+  return load(&shared_period) == MUTE ? 0 : period;
 }
+
+void countdown_mute(void) { store(&shared_period, MUTE); }
 
 void countdown_raise_period(void) {
   uint64_t period = current_period();
-  if (period >= MAX_PERIOD) return;
+  if (period >= MAX_PERIOD) return; /* muted, too */
   store(&first_period, load(&first_period) * 2);
   store(&shared_period, period * 2);
 }

@@ -9,9 +9,10 @@
  *
  * Thread: countdowns are of the thread that calls; the period is shared. A
  * signal handler that allocates in the middle of one loses its own bytes at
- * worst. After fork both go on from the same state, with other random bits.
- * Bound: more than PPROFD_MAX_SAMPLES_PER_SECOND of a process double the
- * period, and a quarter of that halves it again, down to where it began.
+ * worst. After fork both go on from the same state: each is as random as
+ * before, but they are alike. Bound: more than PPROFD_MAX_SAMPLES_PER_SECOND of
+ * a process double the period, and a quarter of that halves it again, down to
+ * where it began.
  */
 #ifndef PRELOAD_COUNTDOWN_H_
 #define PRELOAD_COUNTDOWN_H_
@@ -48,6 +49,9 @@ static inline bool countdown_goes_on(uint64_t bytes) {
 /* The period with which a block is sampled that the countdown did not survive;
  * 0 = it is not, after all. */
 uint64_t countdown_end(uint64_t bytes) __attribute__((visibility("hidden")));
+
+/* No sample any more. */
+void countdown_mute(void) __attribute__((visibility("hidden")));
 
 /* From now on twice as many bytes between samples, for good. */
 void countdown_raise_period(void) __attribute__((visibility("hidden")));

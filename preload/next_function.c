@@ -7,11 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 
-#pragma weak dl_iterate_phdr
+#pragma weak _r_debug /* of glibc */
+#pragma weak getauxval
 
-/* Section numbers in a file of another endianness or a broken one would lead
- * anywhere; what is loaded the dynamic linker has read before. */
+extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
+
 struct symbol_tables {
   const ElfW(Sym) * symbols;
   const char* names;
@@ -19,40 +21,45 @@ struct symbol_tables {
   const uint32_t* hash;
 };
 
-struct search {
-  const char* name;
-  bool is_behind_us;
-  struct next_function found;
-};
-
 static bool is_same(const char* a, const char* b) {
   while (*a && *a == *b) a++, b++;
   return *a == *b;
 }
 
-static bool has_address(const struct dl_phdr_info* file, uintptr_t address) {
-  for (int i = 0; i < file->dlpi_phnum; i++) {
-    const ElfW(Phdr)* segment = &file->dlpi_phdr[i];
-    if (segment->p_type == PT_LOAD &&
-        address - file->dlpi_addr - segment->p_vaddr < segment->p_memsz) {
-      return true;
-    }
-  }
-  return false;
-}
-
-static struct symbol_tables read_tables(const struct dl_phdr_info* file) {
-  struct symbol_tables tables = {NULL, NULL, NULL, NULL};
+/* What the program's own dynamic segment points to. */
+static const struct r_debug* find_debug_of_program(void) {
+  if (!getauxval) return NULL;
+  const ElfW(Phdr)* segments = (const void*)getauxval(AT_PHDR);
+  uint64_t count = getauxval(AT_PHNUM);
+  uintptr_t base = 0;
   const ElfW(Dyn)* entry = NULL;
-  for (int i = 0; i < file->dlpi_phnum; i++) {
-    if (file->dlpi_phdr[i].p_type == PT_DYNAMIC) {
-      entry = (const void*)(file->dlpi_addr + file->dlpi_phdr[i].p_vaddr);
+  for (uint64_t i = 0; segments && i < count; i++) {
+    if (segments[i].p_type == PT_PHDR) {
+      base = (uintptr_t)segments - segments[i].p_vaddr;
+    }
+    if (segments[i].p_type == PT_DYNAMIC) {
+      entry = (const void*)(base + segments[i].p_vaddr);
     }
   }
   for (; entry && entry->d_tag != DT_NULL; entry++) {
+    if (entry->d_tag == DT_DEBUG) return (const void*)entry->d_un.d_ptr;
+  }
+  return NULL;
+}
+
+static const struct link_map* first_file(void) {
+  const struct r_debug* debug = &_r_debug;
+  if (!debug) debug = find_debug_of_program();
+  return debug ? debug->r_map : NULL;
+}
+
+static struct symbol_tables read_tables(const struct link_map* file) {
+  struct symbol_tables tables = {NULL, NULL, NULL, NULL};
+  const ElfW(Dyn)* entry = file->l_ld;
+  for (; entry && entry->d_tag != DT_NULL; entry++) {
     /* glibc has turned these into addresses, musl leaves them as they are. */
     uintptr_t address = entry->d_un.d_ptr;
-    if (address < file->dlpi_addr) address += file->dlpi_addr;
+    if (address < file->l_addr) address += file->l_addr;
     if (entry->d_tag == DT_SYMTAB) tables.symbols = (const void*)address;
     if (entry->d_tag == DT_STRTAB) tables.names = (const void*)address;
     if (entry->d_tag == DT_GNU_HASH) tables.gnu_hash = (const void*)address;
@@ -108,27 +115,32 @@ static uint32_t look_up_sysv(const struct symbol_tables* tables,
   return 0;
 }
 
-static int visit(struct dl_phdr_info* file, size_t size, void* data) {
-  (void)size;
-  struct search* search = data;
-  if (!search->is_behind_us) {
-    search->is_behind_us = has_address(file, (uintptr_t)&find_next_function);
-    return 0;
-  }
+static void* look_up(const struct link_map* file, const char* name) {
   struct symbol_tables tables = read_tables(file);
-  if (!tables.symbols || !tables.names) return 0;
-  uint32_t index = tables.gnu_hash ? look_up_gnu(&tables, search->name)
-                   : tables.hash   ? look_up_sysv(&tables, search->name)
+  if (!tables.symbols || !tables.names) return NULL;
+  uint32_t index = tables.gnu_hash ? look_up_gnu(&tables, name)
+                   : tables.hash   ? look_up_sysv(&tables, name)
                                    : 0;
-  if (!index) return 0;
-  search->found.address =
-      (void*)(file->dlpi_addr + tables.symbols[index].st_value);
-  search->found.file = tables.symbols;
-  return 1;
+  if (!index) return NULL;
+  return (void*)(file->l_addr + tables.symbols[index].st_value);
 }
 
-struct next_function find_next_function(const char* name) {
-  struct search search = {.name = name};
-  if (dl_iterate_phdr) dl_iterate_phdr(visit, &search);
-  return search.found;
+static bool is_us(const struct link_map* file) {
+  return file->l_ld == _DYNAMIC;
+}
+
+void* find_next_function(const char* name) {
+  bool is_behind = false;
+  for (const struct link_map* file = first_file(); file; file = file->l_next) {
+    void* found = is_behind ? look_up(file, name) : NULL;
+    if (found) return found;
+    is_behind = is_behind || is_us(file);
+  }
+  return NULL;
+}
+
+bool is_first_function(const char* name) {
+  const struct link_map* file = first_file();
+  while (file && !is_us(file) && !look_up(file, name)) file = file->l_next;
+  return file && is_us(file);
 }

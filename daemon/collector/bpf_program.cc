@@ -339,7 +339,7 @@ void BpfProgram::ClearHeapCounts(uint32_t index) {
                       zero.data(), BPF_ANY);
 }
 
-void BpfProgram::ForgetLiveBlocks(uint32_t tracking) {
+void BpfProgram::ForgetLiveBlocks(const std::set<uint32_t>& trackings) {
   int fd = bpf_map__fd(skeleton_->maps.live_blocks);
   pprofd_live_block key{};
   pprofd_live_block next{};
@@ -348,7 +348,7 @@ void BpfProgram::ForgetLiveBlocks(uint32_t tracking) {
   for (int i = 0; has_next && i < 4 * PPROFD_MAX_LIVE_BLOCKS; ++i) {
     key = next;
     has_next = bpf_map_get_next_key(fd, &key, &next) == 0;
-    if (key.tracking == tracking) bpf_map_delete_elem(fd, &key);
+    if (trackings.contains(key.tracking)) bpf_map_delete_elem(fd, &key);
   }
 }
 
@@ -385,7 +385,7 @@ Result<uint32_t> BpfProgram::NumberPreloaded(uint32_t tgid,
   known = {.start_ticks = start_ticks,
            .exec_id = 0,
            .tracking = PPROFD_PRELOAD_TRACKING | (last + 1),
-           .reserved = 0};
+           .live_blocks = 0};
   if (bpf_map_update_elem(fd, &tgid, &known, BPF_ANY) != 0) {
     return Status::FromErrno(errno, "too many processes are tracked");
   }
@@ -398,6 +398,22 @@ void BpfProgram::ForgetPreloaded(uint32_t tgid, uint32_t number) {
   if (bpf_map_lookup_elem(fd, &tgid, &known) == 0 && known.tracking == number) {
     bpf_map_delete_elem(fd, &tgid);
   }
+}
+
+std::vector<std::pair<uint32_t, uint32_t>> BpfProgram::ListPreloaded() const {
+  int fd = bpf_map__fd(skeleton_->maps.preloaded);
+  std::vector<std::pair<uint32_t, uint32_t>> found;
+  uint32_t tgid = 0;
+  bool has_next = bpf_map_get_next_key(fd, nullptr, &tgid) == 0;
+  // Others come meanwhile, which may begin the walk anew: bounded.
+  for (int i = 0; has_next && i < 2 * PPROFD_MAX_PRELOADED; ++i) {
+    pprofd_preloaded known{};
+    if (bpf_map_lookup_elem(fd, &tgid, &known) == 0) {
+      found.emplace_back(tgid, known.tracking);
+    }
+    has_next = bpf_map_get_next_key(fd, &tgid, &tgid) == 0;
+  }
+  return found;
 }
 
 CaptureSlots BpfProgram::capture_slots() {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -81,6 +82,8 @@ class BpfProgram : public MapWriter {
   bpf_program* heap_told_free() const;
   Result<uint32_t> NumberPreloaded(uint32_t tgid, uint64_t start_ticks);
   void ForgetPreloaded(uint32_t tgid, uint32_t number);
+  // All that are numbered: process and number.
+  std::vector<std::pair<uint32_t, uint32_t>> ListPreloaded() const;
 
   // For HeapProbes. REQUIRES: has_heap_programs(), index <
   // PPROFD_MAX_HEAP_TARGETS.
@@ -91,8 +94,8 @@ class BpfProgram : public MapWriter {
   pprofd_heap_target& heap_target(uint32_t index);
   std::vector<pprofd_heap_counts> ReadHeapCounts(uint32_t index) const;
   void ClearHeapCounts(uint32_t index);
-  // Removes all blocks of a tracking, however many.
-  void ForgetLiveBlocks(uint32_t tracking);
+  // Removes all blocks of these trackings, however many.
+  void ForgetLiveBlocks(const std::set<uint32_t>& trackings);
   // How many targets have a process. From the first on forks are counted.
   Status SetHeapTargetsOpen(uint32_t count);
 

@@ -147,7 +147,7 @@ pprofd_heap_counts HeapTarget::ReadCounts() const {
 }
 
 void HeapTarget::ForgetBlocks() {
-  probes_.program_.ForgetLiveBlocks(tracking_);
+  probes_.program_.ForgetLiveBlocks({tracking_});
 }
 
 uint64_t HeapTarget::forks() const {

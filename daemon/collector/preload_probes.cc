@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <string>
 #include <utility>
 
@@ -36,10 +37,6 @@ Status PreloadProbes::Attach(const HeapProbeSet& library) {
   struct stat stat;
   if (fstat(library.file, &stat) != 0) return Status::FromErrno(errno, "fstat");
   std::lock_guard lock(mutex_);
-  if (libraries_.size() >= kMaxLibraries) {
-    return Status(StatusCode::kExhausted,
-                  "too many copies of libpprofd_heap.so are in use");
-  }
   Library added{.device = stat.st_dev, .inode = stat.st_ino, .links = {}};
   std::string path = fmt::format("/proc/self/fd/{}", library.file);
   Status status;
@@ -60,6 +57,12 @@ Status PreloadProbes::Attach(const HeapProbeSet& library) {
     for (bpf_link* link : added.links) bpf_link__destroy(link);
     return status;
   }
+  // Whether a file has users left cannot be told: of many copies the first are
+  // the likeliest to be gone.
+  if (libraries_.size() >= kMaxLibraries) {
+    for (bpf_link* link : libraries_.front().links) bpf_link__destroy(link);
+    libraries_.erase(libraries_.begin());
+  }
   libraries_.push_back(std::move(added));
   return Status::Ok();
 }
@@ -71,7 +74,23 @@ Result<uint32_t> PreloadProbes::NumberOf(const ProcessKey& process) {
 
 void PreloadProbes::Forget(int32_t pid, uint32_t number) {
   program_.ForgetPreloaded(static_cast<uint32_t>(pid), number);
-  program_.ForgetLiveBlocks(number);
+  std::lock_guard lock(mutex_);
+  forgotten_.insert(number);
+}
+
+void PreloadProbes::Sweep(
+    const std::function<bool(uint32_t number)>& is_known) {
+  for (auto [tgid, number] : program_.ListPreloaded()) {
+    auto pid = static_cast<int32_t>(tgid);
+    bool is_gone = kill(pid, 0) != 0 && errno == ESRCH;
+    if (is_gone && !is_known(number)) Forget(pid, number);
+  }
+  std::set<uint32_t> forgotten;
+  {
+    std::lock_guard lock(mutex_);
+    forgotten.swap(forgotten_);
+  }
+  if (!forgotten.empty()) program_.ForgetLiveBlocks(forgotten);
 }
 
 }  // namespace pprofd

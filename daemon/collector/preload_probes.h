@@ -5,8 +5,9 @@
 // instruction. Where nobody has the library they cost nothing.
 // Owns: the links. Borrows: BpfProgram, which outlives it.
 // Thread: any; locks itself.
-// Bound: kMaxLibraries files, PPROFD_MAX_PRELOADED processes.
-// Fails: Exhausted; Denied, Unsupported and Io as the kernel says.
+// Bound: kMaxLibraries files, then the oldest is not listened to any more;
+//   PPROFD_MAX_PRELOADED processes.
+// Fails: Denied, Unsupported and Io as the kernel says.
 #ifndef DAEMON_COLLECTOR_PRELOAD_PROBES_H_
 #define DAEMON_COLLECTOR_PRELOAD_PROBES_H_
 
@@ -14,7 +15,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "daemon/base/status.h"
@@ -28,7 +31,7 @@ namespace pprofd {
 
 class PreloadProbes {
  public:
-  static constexpr size_t kMaxLibraries = 16;
+  static constexpr size_t kMaxLibraries = 64;
 
   explicit PreloadProbes(BpfProgram& program) : program_(program) {}
   ~PreloadProbes();
@@ -46,6 +49,9 @@ class PreloadProbes {
   Result<uint32_t> NumberOf(const ProcessKey& process);
   // The process is gone, or runs another program by now.
   void Forget(int32_t pid, uint32_t number);
+  // Forgets those that are gone and that nobody knows; removes the blocks of
+  // all forgotten ones, for which it walks through those of all. Now and then.
+  void Sweep(const std::function<bool(uint32_t number)>& is_known);
 
  private:
   struct Library {
@@ -56,7 +62,9 @@ class PreloadProbes {
 
   BpfProgram& program_;
   mutable std::mutex mutex_;
-  std::vector<Library> libraries_;  // mutex_
+  // mutex_:
+  std::vector<Library> libraries_;
+  std::set<uint32_t> forgotten_;  // whose blocks are still to be removed
 };
 
 }  // namespace pprofd

@@ -292,6 +292,10 @@ void HeapManager::AdmitPreloaded(const Sample& sample) {
   auto session = std::make_shared<Session>();
   session->pid = pid;
   session->pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  // Another may have its number by now.
+  if (!ProcessDir::Open(kProcRoot, sample.process).ok()) {
+    session->pidfd.Reset();
+  }
   session->losses_before = parts_.count_losses();
   BootTime since = StartOf(sample.process);
   if (preload_since_ && *preload_since_ > since) since = *preload_since_;
@@ -301,6 +305,12 @@ void HeapManager::AdmitPreloaded(const Sample& sample) {
   session->source =
       std::make_unique<PreloadedHeap>(parts_.preload, pid, session->tracking);
   Enlist(session);
+}
+
+// What the kernel half has numbered and nobody was told of, too.
+void HeapManager::SweepPreloaded() {
+  parts_.preload.Sweep(
+      [this](uint32_t number) { return FindTracking(number) != nullptr; });
 }
 
 // At its start and every few seconds: a package may bring another file.
@@ -401,7 +411,10 @@ void HeapManager::Run() {
   SteadyTime last = Now();
   for (int tick = 1; WaitFor(kTick); ++tick) {
     SteadyTime now = Now();
-    if (tick % kTicksPerLook == 0) FollowLibraries();
+    if (tick % kTicksPerLook == 0) {
+      FollowLibraries();
+      SweepPreloaded();
+    }
     Nanoseconds elapsed = now - std::exchange(last, now);
     RetireIdle(now);
     for (const SessionRef& session : TakeRetired()) session->source->End();

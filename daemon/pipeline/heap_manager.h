@@ -104,6 +104,7 @@ class HeapManager : public HeapSink {
   // By its first sample.
   void AdmitPreloaded(const Sample& sample);
   void FollowLibraries();
+  void SweepPreloaded();
   SessionRef FindSession(int32_t pid) const;
   // All: REQUIRES mutex_.
   void Retire(const SessionRef& session);

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <filesystem>
 
 #include "daemon/base/own_files.h"
 #include "daemon/base/telemetry.h"
@@ -50,6 +51,14 @@ void RaiseLimit(int resource) {
   if (getrlimit(resource, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(resource, &limit);
+}
+
+// The installed ones and those beside us, with and without C++'s operators.
+std::vector<std::string> PreloadPaths(const std::string& installed) {
+  constexpr std::string_view kWithOperators = "libpprofd_heap_new.so";
+  auto folder = std::filesystem::path(installed).parent_path();
+  return {installed, (folder / kWithOperators).string(),
+          BesideProgram(kPreloadFamily), BesideProgram(kWithOperators)};
 }
 
 // Before 5.11 BPF maps count as locked memory.
@@ -178,8 +187,7 @@ Status Pipeline::Impl::Start(Use use) {
           .period_bytes = config_.heap.period,
           .max_processes = static_cast<size_t>(config_.heap.max_processes),
           .idle_time = config_.heap.idle_time,
-          .preload_paths = {config_.heap.preload_library,
-                            BesideProgram(kPreloadFamily)},
+          .preload_paths = PreloadPaths(config_.heap.preload_library),
           .history_ns =
               std::chrono::nanoseconds(config_.history.max_age).count()});
   ASSIGN_OR_RETURN(HeapSelection selection,

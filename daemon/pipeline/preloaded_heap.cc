@@ -47,6 +47,9 @@ void PreloadedHeap::Describe(HeapSnapshot* snapshot) const {
   snapshot->totals = totals;
   snapshot->notes.push_back(
       "numbers of all calls are estimated from the samples");
+  snapshot->notes.push_back(
+      "operator new of an allocator that brings its own (jemalloc, tcmalloc, "
+      "mimalloc) is seen with libpprofd_heap_new.so only");
 }
 
 }  // namespace pprofd

@@ -19,6 +19,8 @@ from target_process import TARGETS_DIR
 from waiting import wait_until
 
 LIBRARY = daemon_process.BINARY.parent / "libpprofd_heap.so"
+# For allocators with operators of their own.
+WITH_OPERATORS = daemon_process.BINARY.parent / "libpprofd_heap_new.so"
 # A static program loads no library.
 DYNAMIC = [(allocator, program) for allocator, program in ALLOCATORS
            if not program.endswith("_static")]
@@ -26,8 +28,9 @@ DYNAMIC = [(allocator, program) for allocator, program in ALLOCATORS
 
 def environment_for(allocator="glibc", period=None):
     environment = dict(os.environ)
-    environment["LD_PRELOAD"] = ":".join(
-        [str(LIBRARY), *filter(None, [PRELOADS.get(allocator)])])
+    environment["LD_PRELOAD"] = (
+        f"{WITH_OPERATORS}:{PRELOADS[allocator]}" if allocator in PRELOADS
+        else str(LIBRARY))
     if period is not None:
         environment["PPROFD_HEAP_PERIOD"] = str(period)
     return environment
@@ -485,3 +488,193 @@ def test_record_ends_as_its_command_does(tmp_path):
     assert status_of("sh", "-c", "kill -TERM $$").returncode == 128 + 15
     absent = status_of("/no/such/program")
     assert absent.returncode == 1 and "/no/such/program" in absent.stderr
+
+
+# Programs that notice what others do not. Each ends with 0 if all is well.
+DELICATE_PROGRAMS = {
+    "watches its floating-point exceptions": r"""
+#define _GNU_SOURCE
+#include <fenv.h>
+#include <stdlib.h>
+int main(void) {
+  feclearexcept(FE_ALL_EXCEPT);
+  for (int i = 0; i < 1000; ++i) free(malloc(4096));
+  return fetestexcept(FE_ALL_EXCEPT) != 0;
+}
+""",
+    "may not read the time-stamp counter": r"""
+#include <stdlib.h>
+#include <sys/prctl.h>
+int main(void) {
+  if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV)) return 1;
+  for (int i = 0; i < 3000; ++i) free(malloc(4096));
+  return 0;
+}
+""",
+    "asks whether it has C++": r"""
+#include <stddef.h>
+extern void* _Znwm(size_t bytes) __attribute__((weak));
+int main(void) { return _Znwm && !_Znwm(10); }
+""",
+    "forks while a file is looked up": r"""
+#define _GNU_SOURCE
+#include <link.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static pthread_barrier_t inside;
+static int stay(struct dl_phdr_info* info, size_t size, void* data) {
+  pthread_barrier_wait(&inside);
+  while (1) pause();
+  return 0;
+}
+static void* look(void* argument) {
+  dl_iterate_phdr(stay, NULL);
+  return argument;
+}
+int main(void) {
+  pthread_t thread;
+  pthread_barrier_init(&inside, NULL, 2);
+  pthread_create(&thread, NULL, look, NULL);
+  pthread_barrier_wait(&inside);
+  int status = 1;
+  if (fork() == 0) {
+    alarm(10);
+    free(memalign(64, 100));
+    _exit(0);
+  }
+  wait(&status);
+  return status != 0;
+}
+""",
+    "is asked for too much": r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+int main(void) {
+  void* block = malloc(1000);
+  void* volatile huge[] = {
+      malloc(SIZE_MAX / 2), calloc((size_t)1 << 33, (size_t)1 << 33),
+      realloc(block, SIZE_MAX / 2),
+      reallocarray(block, (size_t)1 << 32, (size_t)1 << 32)};
+  for (int i = 0; i < 4; ++i) {
+    if (huge[i]) return 1;
+  }
+  if (errno != ENOMEM) return 2;
+  free(block);
+  return 0;
+}
+""",
+}
+
+
+@pytest.mark.parametrize("what", DELICATE_PROGRAMS)
+def test_a_program_does_not_notice_the_library(client, tmp_path, what):
+    source = tmp_path / "delicate.c"
+    source.write_text(DELICATE_PROGRAMS[what])
+    program = tmp_path / "delicate"
+    subprocess.run(["gcc-12", "-O1", "-fno-builtin", "-w", source, "-o",
+                    program, "-pthread", "-lm"], check=True)
+    for library in (LIBRARY, WITH_OPERATORS):
+        for period in ("1", "4096"):
+            environment = dict(os.environ, LD_PRELOAD=str(library),
+                               PPROFD_HEAP_PERIOD=period)
+            assert subprocess.run([program], env=environment, timeout=60,
+                                  check=False).returncode == 0
+    client.get("cmdline", pid=os.getpid())
+
+
+# A host of plug-ins with operators of their own, the first of which goes.
+PLUGIN = r"""
+#include <cstdlib>
+#include <new>
+extern "C" const char* name() { return NAME; }
+static const char* called = "";
+void* operator new(std::size_t bytes) { called = NAME; return malloc(bytes); }
+void operator delete(void* block) noexcept { free(block); }
+extern "C" const char* use() {
+  int* volatile block = new int;
+  delete block;
+  return called;
+}
+"""
+PLUGIN_HOST = r"""
+#include <dlfcn.h>
+#include <stdio.h>
+int main(int argc, char** argv) {
+  void* first = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+  void* second = dlopen(argv[2], RTLD_NOW | RTLD_LOCAL);
+  if (!first || !second) return 1;
+  puts(((const char* (*)(void))dlsym(first, "use"))());
+  dlclose(first);
+  puts(((const char* (*)(void))dlsym(second, "use"))());
+  return 0;
+}
+"""
+
+
+def test_plug_ins_keep_operators_of_their_own(tmp_path):
+    plugins = []
+    (tmp_path / "plugin.cc").write_text(PLUGIN)
+    for name in ("one", "two"):
+        plugins.append(tmp_path / f"{name}.so")
+        subprocess.run(["g++-12", "-O1", "-shared", "-fPIC", "-nostdlib",
+                        "-fno-exceptions", "-fno-sized-deallocation",
+                        f'-DNAME="{name}"', tmp_path / "plugin.cc", "-o",
+                        plugins[-1], "-lc"], check=True)
+    (tmp_path / "host.c").write_text(PLUGIN_HOST)
+    subprocess.run(["gcc-12", tmp_path / "host.c", "-o", tmp_path / "host"],
+                   check=True)
+    done = subprocess.run([tmp_path / "host", *plugins], check=True, text=True,
+                          env=environment_for(period=1), capture_output=True)
+    assert done.stdout == "one\ntwo\n"
+
+
+# Tells of blocks that there never were.
+LIAR_PROGRAM = r"""
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+void pprofd_heap_sampled(void* block, uint64_t bytes, uint64_t period);
+void pprofd_heap_freed(void* block);
+int main(void) {
+  uint64_t odd[] = {0, 1, 4096, (uint64_t)1 << 47, (uint64_t)1 << 63, -1};
+  for (int i = 0; i < 6; ++i) {
+    for (int j = 0; j < 6; ++j) {
+      for (int k = 0; k < 6; ++k) {
+        pprofd_heap_sampled((void*)odd[i], odd[j], odd[k]);
+        pprofd_heap_freed((void*)odd[i]);
+      }
+    }
+  }
+  for (uintptr_t i = 1; i <= 300000; ++i) {
+    pprofd_heap_sampled((void*)(i * 16), 16, 1);
+  }
+  puts("told");
+  fflush(stdout);
+  getchar();
+}
+"""
+
+
+def test_a_program_that_lies_harms_only_its_own_profile(client, tmp_path):
+    (tmp_path / "liar.c").write_text(LIAR_PROGRAM)
+    subprocess.run(["gcc-12", "-O1", tmp_path / "liar.c", "-o",
+                    tmp_path / "liar", LIBRARY], check=True)
+    with subprocess.Popen([tmp_path / "liar"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True,
+                          env=environment_for()) as liar:
+        assert liar.stdout.readline() == "told\n"
+        with start("heap_sites", ["hold", 5000, 1024], tmp_path,
+                   period=1) as target:
+            truth = target.act()
+            truth.check_exact(heap(client, target.pid))
+            target.act()
+            target.finish()
+        lies = heap(client, liar.pid).message.sample
+        assert all(value >= 0 for sample in lies for value in sample.value)
+        liar.stdin.close()
+        assert liar.wait(20) == 0
