@@ -145,6 +145,9 @@ void BpfProgram::ChooseHeapPrograms() {
   bpf_program__set_autoload(progs.heap_entry, has_cookies);
   bpf_program__set_autoload(progs.heap_return, has_cookies);
   bpf_program__set_autoload(progs.heap_fork, has_cookies);
+  // Not for the cookies: for the atomic instructions of 5.12.
+  bpf_program__set_autoload(progs.heap_told_sample, has_cookies);
+  bpf_program__set_autoload(progs.heap_told_free, has_cookies);
   bpf_program__set_autoload(progs.heap_session, has_addresses);
   bpf_program__set_expected_attach_type(
       progs.heap_session, static_cast<bpf_attach_type>(kUprobeSession));

@@ -34,6 +34,9 @@ bool PreloadProbes::Has(int file) const {
 
 Status PreloadProbes::Attach(const HeapProbeSet& library) {
   if (Has(library.file)) return Status::Ok();
+  if (!program_.has_heap_programs()) {
+    return Status(StatusCode::kUnsupported, "it needs Linux 5.15");
+  }
   struct stat stat;
   if (fstat(library.file, &stat) != 0) return Status::FromErrno(errno, "fstat");
   std::lock_guard lock(mutex_);
