@@ -100,7 +100,8 @@ def test_sampled_sums_are_no_further_from_the_truth_than_chance(
         assert profile.message.period in (1 << 19, 1 << 20, 1 << 21)
         if allocator == "musl":
             said = sums(profile)[1]
-            assert abs(said / truth.totals["bytes"] - 1) < 0.08
+            # At the longest period 1,300 samples: more than four deviations.
+            assert abs(said / truth.totals["bytes"] - 1) < 0.12
             return  # as some callers are not known
         truth.check_sampled(profile)
         assert truth.wrong_callers(profile) == []
@@ -471,8 +472,8 @@ def test_record_writes_both_profiles_of_a_command(tmp_path):
     profile = Profile(mem.read_bytes())
     said = truth.sums_of(profile)
     for name, site in truth.sites.items():
-        if site.alloc_space > 100 << 20:
-            assert abs(said[name].alloc_space / site.alloc_space - 1) < 0.3
+        if site.alloc_space > 300 << 20:  # at the longest period 150 samples
+            assert abs(said[name].alloc_space / site.alloc_space - 1) < 0.35
     assert truth.wrong_callers(profile) == []
     assert Profile(cpu.read_bytes()).sample_types == [
         ("samples", "count"), ("cpu", "nanoseconds")]
