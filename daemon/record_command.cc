@@ -117,6 +117,7 @@ Status RecordCommand::Fork(const std::string& library) {
   RETURN_IF_ERROR(MakePipe(&may_begin, &may_begin_));
   RETURN_IF_ERROR(MakePipe(&exec_error_, &error_end));
   std::vector<char*> arguments;
+  arguments.reserve(request_.command.size() + 1);
   for (std::string& word : request_.command) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   std::string preload = library;
