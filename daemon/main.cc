@@ -124,7 +124,7 @@ int Symbolize(const Config& config, const std::string& demangle) {
   return command.Run(std::cin, std::cout, std::cerr) ? 0 : kFailure;
 }
 
-int Record(Config config, RecordRequest request) {
+int Record(const Config& config, RecordRequest request) {
   SetUpLog("warn");
   std::signal(SIGXFSZ, SIG_IGN);
   request.preload_libraries = {BesideProgram(kPreloadFamily),
@@ -206,7 +206,7 @@ int Main(int argc, char** argv) {
     if (request.cpu_file.empty() && request.heap_file.empty()) {
       request.cpu_file = "cpu.pb.gz";
     }
-    return Record(std::move(*config), std::move(request));
+    return Record(*config, std::move(request));
   }
   return RunDaemon(*config);
 }
