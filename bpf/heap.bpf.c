@@ -253,8 +253,11 @@ static __always_inline void begin_sample(struct unwind_state* state,
 }
 
 /* True when there is one more in the table; false, too, when the address was
- * handed out again after a free that nobody saw. */
-static __always_inline bool watch_block(struct unwind_state* state) {
+ * handed out again after a free that nobody saw. Its own frame: kernels before
+ * 6.13 count all that are under way together. */
+static __noinline bool watch_block(uint32_t context) {
+  struct unwind_state* state = unwind_state(context);
+  if (!state) return false;
   struct pprofd_sample* sample = &state->sample;
   uint64_t time = sample->header.time_ns;
   struct pprofd_live_block key = {.address = sample->address,
@@ -283,7 +286,7 @@ static __noinline int sample_block(struct pt_regs* ctx,
   uint64_t begin = bpf_ktime_get_ns();
   begin_sample(state, target->tracking, call->bytes, target->period_bytes,
                address);
-  if (target->watches_frees && address) watch_block(state);
+  if (target->watches_frees && address) watch_block(state->context);
   if (read_registers(ctx, state->context, address != 0)) goto out;
   check_known_mappings(state, bpf_get_current_task());
   start_unwind(state);
@@ -309,6 +312,17 @@ static __always_inline void begin_call(uint32_t tracking,
   bpf_map_update_elem(&pending_calls, &thread, call, BPF_ANY);
 }
 
+/* Its own frame, as that of enter_call is there while stacks are walked. */
+static __noinline int count_alloc(struct pprofd_heap_counts* counts,
+                                  uint64_t bytes) {
+  if (!counts) return 0;
+  counts->allocs += 1;
+  counts->alloc_bytes += bytes;
+  counts->allocs_by_size[pprofd_size_class(bytes) &
+                         (PPROFD_HEAP_SIZE_CLASSES - 1)] += 1;
+  return 0;
+}
+
 /* True when the return of this call matters. */
 static __always_inline bool enter_call(struct pt_regs* ctx, uint64_t cookie) {
   struct pprofd_heap_counts* counts = counts_of(cookie);
@@ -321,12 +335,7 @@ static __always_inline bool enter_call(struct pt_regs* ctx, uint64_t cookie) {
   uint64_t released = 0;
   bool allocates = read_call(ctx, cookie, &call, &released);
   if (allocates && call.bytes >= ABSURD_BYTES) return false;
-  if (allocates) {
-    counts->allocs += 1;
-    counts->alloc_bytes += call.bytes;
-    counts->allocs_by_size[pprofd_size_class(call.bytes) &
-                           (PPROFD_HEAP_SIZE_CLASSES - 1)] += 1;
-  }
+  if (allocates) count_alloc(counts, call.bytes);
   if (released) counts->frees += 1;
   if (released && target->watches_frees) {
     call.old_time = take_live_block(target->tracking, released);

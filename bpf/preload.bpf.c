@@ -66,6 +66,23 @@ static __always_inline bool is_sample(struct pt_regs* ctx) {
   return bytes && bytes < ABSURD_BYTES && period && period <= MAX_PERIOD;
 }
 
+/* Its own frame, which is gone when stacks are walked: kernels before 6.13
+ * count all that are under way together. */
+static __noinline int fill_told_sample(uint32_t context,
+                                       struct pprofd_preloaded* process) {
+  struct unwind_state* state = unwind_state(context);
+  if (!state) return -1;
+  begin_sample(state, process->tracking, state->registers[4],
+               state->registers[1], state->registers[5]);
+  if (!state->sample.address ||
+      process->live_blocks >= PPROFD_MAX_PRELOADED_BLOCKS) {
+    state->sample.flags |= PPROFD_SAMPLE_UNTRACKED;
+  } else if (watch_block(state->context)) {
+    __sync_fetch_and_add(&process->live_blocks, 1);
+  }
+  return return_to_caller(state);
+}
+
 /* (block, bytes, period); null: its free will not be told. */
 SEC("uprobe")
 int heap_told_sample(struct pt_regs* ctx) {
@@ -78,15 +95,7 @@ int heap_told_sample(struct pt_regs* ctx) {
     return 0;
   }
   if (read_registers(ctx, state->context, false)) goto out;
-  begin_sample(state, process->tracking, state->registers[4],
-               state->registers[1], state->registers[5]);
-  if (!state->sample.address ||
-      process->live_blocks >= PPROFD_MAX_PRELOADED_BLOCKS) {
-    state->sample.flags |= PPROFD_SAMPLE_UNTRACKED;
-  } else if (watch_block(state)) {
-    __sync_fetch_and_add(&process->live_blocks, 1);
-  }
-  if (return_to_caller(state)) goto out;
+  if (fill_told_sample(state->context, process)) goto out;
   check_known_mappings(state, bpf_get_current_task());
   start_unwind(state);
   walk_user(state);
