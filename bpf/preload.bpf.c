@@ -40,20 +40,20 @@ static __noinline struct pprofd_preloaded* find_preloaded(bool begins) {
   bpf_map_update_elem(&preloaded, &tgid, &own, found ? BPF_ANY : BPF_NOEXIST);
   /* Another thread may have been quicker. */
   found = bpf_map_lookup_elem(&preloaded, &tgid);
-  if (!found) count_reason(PPROFD_REASON_HEAP_FULL);
+  if (!found) count_loss(PPROFD_KIND_HEAP, PPROFD_REASON_HEAP_FULL);
   return found;
 }
 
-/* From the first instruction of a function to the call of it. */
-static __always_inline int return_to_caller(struct unwind_state* state) {
+/* From the first instruction of a function to the call of it. Where that cannot
+ * be read the walk finds out, too, and says so. */
+static __always_inline void return_to_caller(struct unwind_state* state) {
   uint64_t* registers = state->registers;
-  if (bpf_probe_read_user(&registers[16], sizeof(registers[16]),
-                          (const void*)registers[7])) {
-    return -1;
+  uint64_t caller = 0;
+  if (bpf_probe_read_user(&caller, sizeof(caller), (const void*)registers[7])) {
+    return;
   }
-  registers[16] -= 1;
-  registers[7] += sizeof(registers[16]);
-  return 0;
+  registers[16] = caller - 1;
+  registers[7] += sizeof(caller);
 }
 
 /* Whoever has the library can call its functions, with anything. */
@@ -80,7 +80,8 @@ static __noinline int fill_told_sample(uint32_t context,
   } else if (watch_block(state->context)) {
     __sync_fetch_and_add(&process->live_blocks, 1);
   }
-  return return_to_caller(state);
+  return_to_caller(state);
+  return 0;
 }
 
 /* (block, bytes, period); null: its free will not be told. */
@@ -91,7 +92,7 @@ int heap_told_sample(struct pt_regs* ctx) {
   if (!process) return 0;
   struct unwind_state* state = take_task_state();
   if (!state) {
-    count_reason(PPROFD_REASON_SCRATCH_MISSING);
+    count_loss(PPROFD_KIND_HEAP, PPROFD_REASON_SCRATCH_MISSING);
     return 0;
   }
   if (read_registers(ctx, state->context, false)) goto out;
