@@ -10,9 +10,10 @@
  * Thread: countdowns are of the thread that calls; the period is shared. A
  * signal handler that allocates in the middle of one loses its own bytes at
  * worst. After fork both go on from the same state: each is as random as
- * before, but they are alike. Bound: more than PPROFD_MAX_SAMPLES_PER_SECOND of
- * a process double the period, and a quarter of that halves it again, down to
- * where it began.
+ * before, but they are alike.
+ *
+ * Bound: more than PPROFD_MAX_SAMPLES_PER_SECOND of a process double the
+ * period, and a quarter of that halves it again, down to where it began.
  */
 #ifndef PRELOAD_COUNTDOWN_H_
 #define PRELOAD_COUNTDOWN_H_
