@@ -10,6 +10,7 @@ import time
 import pytest
 
 import daemon_process
+from heap_live_test import heap, sums
 from heap_truth import HeapTarget
 from pprof_client import PprofClient
 from pprof_profile import Profile
@@ -47,20 +48,6 @@ def daemons(tmp_path):
     finally:
         for daemon in started:
             daemon.kill()
-
-
-def heap(client, pid, name="heap", **parameters):
-    reply = client.get(name, pid=pid, **parameters)
-    assert reply.status == 200, reply.text
-    return Profile(reply.body)
-
-
-def sums(profile):
-    totals = [0] * 4
-    for sample in profile.message.sample:
-        for i, value in enumerate(sample.value):
-            totals[i] += value
-    return totals
 
 
 def descriptors(daemon, key):
